@@ -1,0 +1,49 @@
+# Two commands matter: `make demo` and `make test`. Both set up .venv by themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test test-slow setup bench lint types docs clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo       set up and run the main job on a simulated recording"
+	@echo "make test       set up and run lint, types and tests"
+	@echo "make test-slow  the tests marked slow"
+	@echo "make bench      run every benchmark beside its peers"
+	@echo "make setup      only set up"
+
+# The stamp is newer than its inputs once everything is installed, so a second call installs nothing.
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "neuroloom needs Python 3.11 or newer; this is " + sys.version + ". Call make with PYTHON=python3.11.")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+setup: $(STAMP)
+
+demo: setup
+	$(BIN)/neuroloom demo --out demo
+
+lint: setup
+	$(BIN)/ruff check src tests benchmarks examples
+	$(BIN)/ruff format --check src tests benchmarks examples
+
+types: setup
+	$(BIN)/basedpyright
+
+test: lint types
+	$(BIN)/python -m pytest -q --durations=15
+
+test-slow: setup
+	$(BIN)/python -m pytest -q -m slow --timeout=3600
+
+bench: setup
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	mkdir -p benchmarks/results
+	set -e; for script in benchmarks/*.py; do \
+		echo "== $$script"; $(BIN)/python $$script --json benchmarks/results/$$(basename $$script .py).json; done
+
+clean:
+	rm -rf $(VENV) build dist demo

@@ -1,0 +1,51 @@
+"""neuroloom: from a neural recording's voltage to a decoder you can trust.
+
+Public names are imported from their rooms on first use, so that ``import neuroloom`` stays instant.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# Public name -> the module that defines it, in the order in which data flows.
+_PUBLIC = {
+    "Session": "neuroloom.sessions.session",
+    "WienerDecoder": "neuroloom.decoding.baselines",
+    "GRUDecoder": "neuroloom.decoding.baselines",
+    "load_decoder": "neuroloom.decoding.estimator",
+    "sort": "neuroloom.sorting.sorter",
+    "audit": "neuroloom.auditing.curve",
+    "NeuroloomError": "neuroloom.errors",
+}
+
+__all__ = [
+    "Session",
+    "WienerDecoder",
+    "GRUDecoder",
+    "load_decoder",
+    "sort",
+    "audit",
+    "NeuroloomError",
+    "__version__",
+]
+
+if TYPE_CHECKING:
+    from neuroloom.auditing.curve import audit
+    from neuroloom.decoding.baselines import GRUDecoder, WienerDecoder
+    from neuroloom.decoding.estimator import load_decoder
+    from neuroloom.errors import NeuroloomError
+    from neuroloom.sessions.session import Session
+    from neuroloom.sorting.sorter import sort
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'neuroloom' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_PUBLIC[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""How much of the brain a decoder or reconstruction really uses."""

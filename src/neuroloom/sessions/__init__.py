@@ -1,0 +1,1 @@
+"""Spikes, behaviour and trials of one recording session, and the windows cut from them."""

@@ -1,0 +1,1 @@
+"""Known truth: cells, electrodes, recordings, populations, dynamical systems."""

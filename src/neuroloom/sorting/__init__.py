@@ -1,0 +1,1 @@
+"""From voltage to units."""

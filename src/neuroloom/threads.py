@@ -1,0 +1,23 @@
+"""The one place that sets how many threads the numerical libraries use."""
+
+import os
+
+
+def set_threads(n_threads: int | None = None) -> int:
+    """Give torch and the BLAS libraries `n_threads` threads each and return the number.
+
+    Parameters
+    ----------
+    n_threads
+        ``None`` takes ``NEUROLOOM_THREADS`` from the environment, else every core this process may use.
+    """
+    import threadpoolctl
+    import torch
+
+    if n_threads is None:
+        # Not every system can say which cores this process may use.
+        usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        n_threads = int(os.environ.get("NEUROLOOM_THREADS", 0)) or usable
+    torch.set_num_threads(n_threads)
+    threadpoolctl.threadpool_limits(n_threads)
+    return n_threads
