@@ -14,12 +14,12 @@ import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from neuroloom import __version__
 from neuroloom.errors import CorruptArtifact, DataError, MissingFile
 
 FORMAT = 1
@@ -75,7 +75,7 @@ def save_artifact(
     folder = Path(folder)
     payload = save({name: np.ascontiguousarray(array) for name, array in (arrays or {}).items()})
     provenance = {
-        "neuroloom": version("neuroloom"),
+        "neuroloom": __version__,
         "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "config": config,
         "seed": seed,

@@ -22,8 +22,8 @@ def derive(seed: int, *names: str | int) -> int:
     >>> derive(0, "noise") == derive(0, "spikes")
     False
     """
-    path = "/".join([str(int(seed)), *(f"{type(name).__name__}:{name}" for name in names)])
-    return int.from_bytes(hashlib.sha256(path.encode()).digest()[:8], "big") >> 1
+    path = repr((int(seed), *names))
+    return int.from_bytes(hashlib.sha256(path.encode("utf-8", "backslashreplace")).digest()[:8], "big") >> 1
 
 
 def stream(seed: int, *names: str | int) -> np.random.Generator:
