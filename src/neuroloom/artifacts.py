@@ -261,9 +261,9 @@ def require_space(folder: Path, n_bytes: int) -> None:
         )
 
 
-def to_json(value: Any) -> str:
+def to_json(value: Any, *, indent: int | None = 2) -> str:
     """Return strict JSON; NumPy values become plain ones, and what is not a number becomes null."""
-    return json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(_plain(value), indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def fingerprint(*parts: Any) -> str:

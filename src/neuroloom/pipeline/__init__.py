@@ -1,0 +1,1 @@
+"""The main job: recording and behaviour in; sorted, decoded, audited and reported out."""
