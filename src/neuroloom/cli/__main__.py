@@ -1,0 +1,7 @@
+"""``python -m neuroloom.cli``."""
+
+import sys
+
+from neuroloom.cli.main import main
+
+sys.exit(main())

@@ -1,0 +1,75 @@
+"""Parse the command line, run one verb, and turn refusals into one clear message."""
+
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Annotated
+
+from neuroloom.cli.auditing import AuditArrays, AuditDecoder, AuditImages
+from neuroloom.cli.chain import Demo, Report, Run
+from neuroloom.cli.decoding import Adapt, Fit, Predict, Score
+from neuroloom.cli.recordings import Check, Sort
+from neuroloom.errors import NeuroloomError
+
+DESCRIPTION = (
+    "From a neural recording's voltage to a decoder you can trust. "
+    "Add --debug to any verb for full tracebacks. Exit codes: 0 done, 1 a defect of ours, 2 bad input."
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit code: 0 done, 1 a defect, 2 bad input, 130 interrupted."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in arguments
+    verb = _parse([argument for argument in arguments if argument != "--debug"])
+    if not debug:
+        # What the user must know is a finding or an error; libraries' own warnings would bury it.
+        warnings.simplefilter("ignore")
+    try:
+        return verb() or 0
+    except NeuroloomError as error:
+        if debug:
+            raise
+        print(f"neuroloom: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("neuroloom: stopped; the same command goes on from the last finished stage", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if debug:
+            raise
+        print(
+            f"neuroloom: this is a defect of ours: {type(error).__name__}: {error}\n"
+            "Run the command again with --debug and report what it prints.",
+            file=sys.stderr,
+        )
+        return 1
+
+
+def _parse(arguments: list[str]):
+    import tyro
+    from tyro.conf import subcommand
+
+    decode = Annotated[
+        Annotated[Fit, subcommand("fit")]
+        | Annotated[Predict, subcommand("predict")]
+        | Annotated[Score, subcommand("score")]
+        | Annotated[Adapt, subcommand("adapt")],
+        subcommand("decode", description="From spikes to behaviour: fit, predict, score, adapt."),
+    ]
+    audit = Annotated[
+        Annotated[AuditImages, subcommand("images")]
+        | Annotated[AuditArrays, subcommand("arrays")]
+        | Annotated[AuditDecoder, subcommand("decoder")],
+        subcommand("audit", description="How much of the brain is used: images, arrays, decoder."),
+    ]
+    verbs = (
+        Annotated[Demo, subcommand("demo")]
+        | Annotated[Run, subcommand("run")]
+        | Annotated[Sort, subcommand("sort")]
+        | decode
+        | audit
+        | Annotated[Check, subcommand("check")]
+        | Annotated[Report, subcommand("report")]
+    )
+    return tyro.cli(verbs, prog="neuroloom", description=DESCRIPTION, args=arguments)  # type: ignore[arg-type]
