@@ -73,7 +73,7 @@ def save_artifact(
     from safetensors.numpy import save
 
     folder = Path(folder)
-    payload = save({name: np.ascontiguousarray(array) for name, array in (arrays or {}).items()})
+    payload = save({name: np.asarray(array, order="C") for name, array in (arrays or {}).items()})
     provenance = {
         "neuroloom": __version__,
         "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
