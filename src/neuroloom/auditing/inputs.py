@@ -1,0 +1,252 @@
+"""What goes into an audit: checked responses and stimuli, stimulus groups, and splits that cannot leak."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from neuroloom import seeds
+from neuroloom.auditing.arms import Fold
+from neuroloom.errors import DataError, LeakySplit
+from neuroloom.findings import Finding
+from neuroloom.sessions.splits import grouped_folds
+
+DEFAULT_FOLDS = 5
+
+
+def check_responses(responses: np.ndarray) -> tuple[np.ndarray, list[Finding]]:
+    """Return responses as float64 (stimuli, units) without units that hold NaN or inf, and what was found.
+
+    Raises
+    ------
+    DataError
+        If the array is not two-dimensional, has no stimuli, a single one, or no usable unit is left.
+    """
+    responses = np.asarray(responses)
+    if responses.ndim != 2 or responses.dtype.kind not in "fiub" or min(responses.shape) == 0:
+        raise DataError(
+            f"responses have shape {responses.shape} and type {responses.dtype}",
+            expected="numbers of shape (stimuli, units)",
+            remedy="transpose or reshape them so that each row is one stimulus",
+        )
+    if len(responses) == 1:
+        raise DataError("there is a single stimulus", expected="two or more", remedy="give more stimuli")
+    values = responses.astype(float)
+    findings = []
+    usable = np.atleast_1d(np.isfinite(values).all(axis=0))
+    if not usable.all():
+        bad = np.flatnonzero(~usable)
+        findings.append(
+            Finding(
+                "warning",
+                f"{len(bad)} of {len(usable)} units hold NaN or inf and were left out",
+                f"units {_listed(bad)}",
+                "repair or remove those units before the audit",
+            )
+        )
+    if not usable.any():
+        raise DataError(
+            "every unit holds NaN or inf",
+            expected="at least one unit with finite responses to all stimuli",
+            remedy="remove the stimuli without responses instead",
+        )
+    values = values[:, usable]
+    constant = np.flatnonzero(np.ptp(values, axis=0) == 0)
+    if len(constant) == values.shape[1]:
+        raise DataError(
+            f"all {values.shape[1]} units answer every stimulus alike",
+            expected="responses that vary",
+            remedy="check that responses are (stimuli, units) and were not averaged away",
+        )
+    if len(constant):
+        findings.append(
+            Finding(
+                "info",
+                f"{len(constant)} units never vary and carry nothing",
+                f"units {_listed(np.flatnonzero(usable)[constant])}",
+                "none needed",
+            )
+        )
+    return values, findings
+
+
+def check_stimuli(stimuli: Any, *, n_responses: int) -> np.ndarray:
+    """Return stimuli as an array with one row per response.
+
+    Accepted are numbers (stimuli, ..), one-dimensional behaviour (stimuli,), and text (a sequence of str).
+
+    Raises
+    ------
+    DataError
+        If the number of rows differs, or numbers are not finite.
+    """
+    values = np.asarray(stimuli)
+    if values.dtype.kind == "U":
+        values = values.astype(object)
+    if values.ndim == 0 or len(values) != n_responses:
+        raise DataError(
+            f"there are {n_responses} responses and stimuli of shape {values.shape}",
+            expected="one stimulus per response",
+            remedy="give both in the same order, repeated stimuli repeated",
+        )
+    if values.dtype.kind == "O":
+        if not all(isinstance(item, str) for item in values):
+            raise DataError(
+                f"stimuli are objects such as {type(values[0]).__name__}",
+                expected="numbers of one shape, or text",
+                remedy="stack them into one array",
+            )
+        return values
+    values = values.astype(float)
+    if not np.isfinite(values).all():
+        rows = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1))
+        raise DataError(
+            f"{len(rows)} stimuli hold NaN or inf (rows {_listed(rows)})",
+            expected="finite stimuli",
+            remedy="leave those rows out of responses and stimuli",
+        )
+    return values[:, None] if values.ndim == 1 else values
+
+
+def stimulus_groups(stimuli: np.ndarray, groups: Any, *, identify_repeats: bool) -> np.ndarray:
+    """Return one integer group per stimulus; a group never lies on both sides of a split.
+
+    Parameters
+    ----------
+    stimuli
+        As `check_stimuli` returned them.
+    groups
+        The user's ids (stimuli,) or ``None``.
+    identify_repeats
+        Without ids: whether equal rows mean the same stimulus (images, text). For behaviour two moments may
+        well be equal by chance, so equal rows without ids are refused there instead of guessed about.
+
+    Raises
+    ------
+    DataError
+        If ids have the wrong length, or are needed and missing.
+    """
+    if groups is not None:
+        ids = np.asarray(groups)
+        if ids.shape != (len(stimuli),):
+            raise DataError(
+                f"groups have shape {ids.shape}",
+                expected=f"one id per stimulus, ({len(stimuli)},)",
+                remedy="give groups=stimulus_id",
+            )
+        return np.unique(ids, return_inverse=True)[1]
+    ids = np.unique(row_digests(stimuli), return_inverse=True)[1]
+    if identify_repeats:
+        return ids
+    if ids.max() + 1 < len(stimuli):
+        raise DataError(
+            f"{len(stimuli) - ids.max() - 1} targets repeat earlier ones, and no groups were given",
+            expected="to know which rows belong together",
+            remedy="pass groups=stimulus ids or time blocks (or groups=np.arange(n) if every row is its own)",
+        )
+    return np.arange(len(stimuli))
+
+
+def row_digests(stimuli: np.ndarray) -> np.ndarray:
+    """Return a short hash per stimulus; equal stimuli, and only they, share it."""
+    if stimuli.dtype.kind == "O":
+        contents = [str(item).encode() for item in stimuli]
+    else:
+        contents = [np.ascontiguousarray(row, dtype=np.float32).tobytes() for row in stimuli]
+    return np.array([hashlib.blake2b(content, digest_size=12).hexdigest() for content in contents])
+
+
+def choose_folds(
+    groups: np.ndarray,
+    *,
+    n_folds: int | None = None,
+    test_fraction: float | None = None,
+    test: Any = None,
+    seed: int = 0,
+) -> list[Fold]:
+    """Return splits of the stimuli in which no group lies on both sides.
+
+    At most one of `n_folds`, `test_fraction` and `test` (indices or mask) may be given; with none of them,
+    five folds, or as many as there are groups.
+
+    Raises
+    ------
+    LeakySplit
+        If the `test` asked for shares a group with the rest.
+    DataError
+        If there are fewer groups than folds, or a side would be empty.
+    """
+    if sum(option is not None for option in (n_folds, test_fraction, test)) > 1:
+        raise DataError(
+            f"n_folds={n_folds}, test_fraction={test_fraction} and test were given together",
+            expected="one way to split",
+            remedy="keep one of them",
+        )
+    n_groups = len(np.unique(groups))
+    if n_groups < 2:
+        raise DataError(
+            f"all {len(groups)} stimuli belong to one group",
+            expected="two or more groups, so that one can be held out",
+            remedy="give more stimuli, or groups that tell them apart",
+        )
+    if test is not None:
+        return [_explicit_fold(groups, np.asarray(test))]
+    if test_fraction is not None:
+        if not 0 < test_fraction < 1:
+            raise DataError(
+                f"test_fraction is {test_fraction}",
+                expected="a number between 0 and 1",
+                remedy="use e.g. 0.2",
+            )
+        order = seeds.stream(seed, "test groups").permutation(np.unique(groups))
+        sizes = np.bincount(groups, minlength=groups.max() + 1)[order]
+        # The fewest groups that hold the fraction asked for, but never all of them.
+        n_held_out = min(
+            int(np.searchsorted(np.cumsum(sizes), test_fraction * len(groups))) + 1, n_groups - 1
+        )
+        held_out = np.isin(groups, order[:n_held_out])
+        return [Fold(np.flatnonzero(~held_out), np.flatnonzero(held_out))]
+    if n_folds is not None and not 2 <= n_folds <= n_groups:
+        raise DataError(
+            f"{n_folds} folds were asked for over {n_groups} different stimuli or groups",
+            expected=f"between 2 and {n_groups} folds",
+            remedy="lower n_folds or give more stimuli",
+        )
+    folds = grouped_folds(groups, n_folds or min(DEFAULT_FOLDS, n_groups), seed=seed)
+    return [Fold(train, held_out, index) for index, (train, held_out) in enumerate(folds)]
+
+
+def _explicit_fold(groups: np.ndarray, test: np.ndarray) -> Fold:
+    mask = np.zeros(len(groups), dtype=bool)
+    if test.dtype.kind == "b" and test.shape != mask.shape:
+        raise DataError(
+            f"the test mask has shape {test.shape}",
+            expected=f"({len(groups)},)",
+            remedy="one entry per stimulus",
+        )
+    if test.dtype.kind != "b" and (len(test) == 0 or test.min() < 0 or test.max() >= len(groups)):
+        raise DataError(
+            f"test indices are {_listed(test)}",
+            expected=f"indices from 0 to {len(groups) - 1}",
+            remedy="correct them",
+        )
+    mask[test] = True
+    if not 0 < mask.sum() < len(mask):
+        raise DataError(
+            f"{mask.sum()} of {len(mask)} stimuli are test stimuli",
+            expected="both training and test stimuli",
+            remedy="choose another test set",
+        )
+    shared = np.intersect1d(groups[mask], groups[~mask])
+    if len(shared):
+        raise LeakySplit(
+            f"{len(shared)} groups (repeated stimuli) lie in both training and test",
+            expected="every group on one side",
+            remedy="choose test by group, or let audit split with n_folds or test_fraction",
+        )
+    return Fold(np.flatnonzero(~mask), np.flatnonzero(mask))
+
+
+def _listed(indices: np.ndarray, *, most: int = 8) -> str:
+    shown = ", ".join(str(index) for index in indices[:most])
+    return shown + (", .." if len(indices) > most else "")

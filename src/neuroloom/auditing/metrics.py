@@ -1,0 +1,185 @@
+"""Scores of reconstructions against the truth, each ready to be bootstrapped over stimuli.
+
+A metric turns truth and reconstruction into a `Statistic`: a function from stimulus weights (draws, stimuli)
+to scores (draws,). Weights of one give the score itself; resampling counts give its bootstrap distribution.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from neuroloom.errors import DataError
+
+Statistic = Callable[[np.ndarray], np.ndarray]
+
+
+class Metric(Protocol):
+    """One way to score a reconstruction."""
+
+    @property
+    def name(self) -> str:
+        """The value of the `metric` column."""
+        ...
+
+    @property
+    def higher_is_better(self) -> bool:
+        """False for errors and distances."""
+        ...
+
+    def statistic(self, truth: np.ndarray, reconstruction: np.ndarray, *, groups: np.ndarray) -> Statistic:
+        """Return the weighted score of `reconstruction` (stimuli, ..) against `truth` (stimuli, ..)."""
+        ...
+
+
+@dataclass(frozen=True)
+class R2:
+    """Fraction of the held-out variance explained, averaged over targets; 0 for the test mean itself.
+
+    Targets that do not vary in the test set have no R2 and are left out.
+    """
+
+    name: str = "r2"
+    higher_is_better: bool = True
+
+    def statistic(self, truth: np.ndarray, reconstruction: np.ndarray, *, groups: np.ndarray) -> Statistic:
+        """See `Metric`; the arrays are flattened to (stimuli, targets)."""
+        y, guess = _flat(truth), _flat(reconstruction)
+        centred = y - y.mean(0)
+
+        def score(weights: np.ndarray) -> np.ndarray:
+            total = weights.sum(1, keepdims=True)
+            residual = weights @ np.square(y - guess)
+            variance = weights @ np.square(centred) - np.square(weights @ centred) / total
+            return _mean_defined(1.0 - _ratio(residual, variance))
+
+        return score
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Pearson correlation over stimuli, averaged over targets; blind to bias and gain."""
+
+    name: str = "correlation"
+    higher_is_better: bool = True
+
+    def statistic(self, truth: np.ndarray, reconstruction: np.ndarray, *, groups: np.ndarray) -> Statistic:
+        """See `Metric`; a reconstruction that does not vary scores 0."""
+        y, guess = _flat(truth), _flat(reconstruction)
+        y, guess = y - y.mean(0), guess - guess.mean(0)
+
+        def score(weights: np.ndarray) -> np.ndarray:
+            total = weights.sum(1, keepdims=True)
+            mean_y, mean_guess = weights @ y / total, weights @ guess / total
+            covariance = weights @ (y * guess) / total - mean_y * mean_guess
+            variance_y = weights @ np.square(y) / total - np.square(mean_y)
+            variance_guess = weights @ np.square(guess) / total - np.square(mean_guess)
+            flat_guess = variance_guess <= 1e-14 * np.maximum(variance_y, 1e-300)
+            spread = np.sqrt(np.maximum(variance_y, 0) * np.where(flat_guess, 1.0, variance_guess))
+            return _mean_defined(np.where(flat_guess, 0.0, 1.0) * _ratio(covariance, spread))
+
+        return score
+
+
+@dataclass(frozen=True)
+class PixelCorrelation:
+    """PixCorr: Pearson correlation over the pixels of one stimulus, averaged over stimuli."""
+
+    name: str = "pixcorr"
+    higher_is_better: bool = True
+
+    def statistic(self, truth: np.ndarray, reconstruction: np.ndarray, *, groups: np.ndarray) -> Statistic:
+        """See `Metric`; a flat reconstruction scores 0."""
+        return mean_over_stimuli(row_correlation(_flat(truth), _flat(reconstruction)))
+
+
+@dataclass(frozen=True)
+class TwoWay:
+    """2-way identification: how often a reconstruction resembles its own stimulus more than another one.
+
+    Similarity is the Pearson correlation of pixels. Ties count half; pairs within one group (the same
+    stimulus) are left out. Under cross-validation chance is not exactly .5: read it off the random arm.
+    """
+
+    name: str = "two_way"
+    higher_is_better: bool = True
+
+    def statistic(self, truth: np.ndarray, reconstruction: np.ndarray, *, groups: np.ndarray) -> Statistic:
+        """See `Metric`; weights act on both members of a pair."""
+        return identification(_flat(truth), _flat(reconstruction), groups=groups)
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric for metric in (R2(), Correlation(), PixelCorrelation(), TwoWay())
+}
+
+
+def find_metrics(wanted: "tuple[str | Metric, ...] | list[str | Metric]") -> list[Metric]:
+    """Return the metrics named, passing ready-made ones through.
+
+    Raises
+    ------
+    DataError
+        If a name is not known; the message lists those that are.
+    """
+    found = []
+    for metric in wanted:
+        if isinstance(metric, str) and metric not in METRICS:
+            raise DataError(
+                f"there is no metric {metric!r}",
+                expected=f"one of {', '.join(METRICS)}",
+                remedy="correct the name or pass an object with name and statistic",
+            )
+        found.append(METRICS[metric] if isinstance(metric, str) else metric)
+    return found
+
+
+def mean_over_stimuli(scores: np.ndarray) -> Statistic:
+    """Return the weighted mean of one score per stimulus; undefined (NaN) scores are left out."""
+    defined = np.isfinite(scores)
+    values = np.where(defined, scores, 0.0)
+    return lambda weights: _ratio(weights @ values, weights @ defined.astype(float))
+
+
+def identification(truth: np.ndarray, reconstruction: np.ndarray, *, groups: np.ndarray) -> Statistic:
+    """Return the 2-way identification score of feature rows (stimuli, features)."""
+    similarity = _unit_rows(reconstruction) @ _unit_rows(truth).T  # (reconstruction, truth)
+    margin = np.diag(similarity)[:, None] - similarity
+    # Rounding must not decide between a stimulus and its equal.
+    tied = np.abs(margin) < 1e-12
+    correct = np.where(tied, 0.5, margin > 0)
+    counted = (groups[:, None] != groups[None, :]).astype(float)
+    correct = correct * counted
+    return lambda weights: _ratio(
+        ((weights @ correct) * weights).sum(1), ((weights @ counted) * weights).sum(1)
+    )
+
+
+def row_correlation(truth: np.ndarray, reconstruction: np.ndarray) -> np.ndarray:
+    """Return the Pearson correlation of corresponding rows; 0 where the reconstruction is flat."""
+    scores = (_unit_rows(truth) * _unit_rows(reconstruction)).sum(1)
+    # A flat truth has no correlation with anything.
+    return np.where(np.ptp(truth, axis=1) > 0, scores, np.nan)
+
+
+def _unit_rows(values: np.ndarray) -> np.ndarray:
+    centred = values - values.mean(1, keepdims=True)
+    length = np.linalg.norm(centred, axis=1, keepdims=True)
+    floor = 1e-12 * np.linalg.norm(values, axis=1, keepdims=True)
+    return np.divide(centred, length, out=np.zeros_like(centred), where=length > floor)
+
+
+def _flat(values: np.ndarray) -> np.ndarray:
+    return np.asarray(values, dtype=float).reshape(len(values), -1)
+
+
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    undefined = np.full(np.broadcast_shapes(numerator.shape, denominator.shape), np.nan)
+    return np.divide(numerator, denominator, out=undefined, where=denominator > 1e-300)
+
+
+def _mean_defined(values: np.ndarray) -> np.ndarray:
+    """Mean over columns without NaN ones; NaN where none is defined."""
+    defined = np.isfinite(values)
+    return _ratio(np.where(defined, values, 0.0).sum(1), defined.sum(1).astype(float))
