@@ -1,0 +1,138 @@
+"""Figures of a decoder: predicted beside true, errors by class, scores by session, and how training went."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from neuroloom.reporting.drawing import points, thin_envelope, thin_evenly, value_label
+from neuroloom.reporting.palette import BLUE, GRID, HALF, INK, LINE, MUTED, VERMILLION, WIDE
+from neuroloom.reporting.svg import drawing, new_figure, shorten
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@drawing
+def predicted_over_true(
+    times_s: np.ndarray,
+    true: np.ndarray,
+    predicted: np.ndarray,
+    *,
+    names: Sequence[str],
+    width_px: float = WIDE,
+) -> "Figure":
+    """Draw true and predicted values over time, one panel per dimension.
+
+    Parameters
+    ----------
+    times_s
+        (n,).
+    true, predicted
+        (n, dims); NaN leaves a gap.
+    names
+        One per dimension.
+    """
+    n_dims = true.shape[1]
+    figure = new_figure(width_px, 66 + 124 * n_dims)
+    panels = figure.subplots(n_dims, 1, sharex=True, squeeze=False)[:, 0]
+    max_points = int(1.5 * width_px)
+    for column, axes in enumerate(panels):
+        axes.plot(*thin_envelope(times_s, true[:, column], max_points=max_points), color=INK, linewidth=1.3)
+        line = thin_envelope(times_s, predicted[:, column], max_points=max_points)
+        axes.plot(*line, color=VERMILLION, linewidth=1.7, alpha=0.9)
+        axes.yaxis.get_major_locator().set_params(nbins=4)
+        axes.grid(axis="y", color=GRID)
+        value_label(axes, shorten(names[column], 40))
+    panels[0].text(1, 1.04, "true", transform=panels[0].transAxes, ha="right", va="bottom", color=INK,
+                   fontweight="semibold")  # fmt: skip
+    panels[0].annotate("predicted", (1, 1.04), xycoords="axes fraction", xytext=(-34, 0), ha="right", va="bottom",
+                       textcoords="offset points", color=VERMILLION, fontweight="semibold")  # fmt: skip
+    panels[-1].set_xlim(times_s[0], times_s[-1])
+    panels[-1].set_xlabel("Time (s)")
+    return figure
+
+
+@drawing
+def predicted_against_true(
+    true: np.ndarray, predicted: np.ndarray, *, name: str, score: str = "", width_px: float = HALF
+) -> "Figure":
+    """Draw predicted against true values of one dimension, with the line of perfect agreement."""
+    finite = np.flatnonzero(np.isfinite(true) & np.isfinite(predicted))
+    shown = finite[thin_evenly(len(finite), max_count=1500)]
+    figure = new_figure(width_px, width_px * 0.78)
+    axes = figure.subplots()
+    both = np.concatenate([true[shown], predicted[shown]])
+    low, high = (float(both.min()), float(both.max())) if len(both) else (0.0, 1.0)
+    pad = 0.04 * (high - low) or 1.0
+    axes.plot([low - pad, high + pad], [low - pad, high + pad], color=LINE, linewidth=1.2)
+    points(axes, true[shown], predicted[shown], color=BLUE, diameter=3.4, alpha=0.45)
+    axes.set_xlim(low - pad, high + pad)
+    axes.set_ylim(low - pad, high + pad)
+    axes.set_aspect("equal")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.get_major_locator().set_params(nbins=5)
+    axes.set_xlabel("True")
+    axes.set_title("Predicted", color=MUTED, fontweight="normal")
+    axes.text(0.03, 0.97, "\n".join(filter(None, [shorten(name, 30), score])), transform=axes.transAxes, va="top",
+              fontweight="semibold", linespacing=1.4)  # fmt: skip
+    return figure
+
+
+@drawing
+def score_by_session(
+    scores: Mapping[str, float], *, metric: str, chance: float | None = None, width_px: float = HALF
+) -> "Figure":
+    """Draw one score per session as a dot on a line, with chance where it is known."""
+    names = [str(name) for name in scores]
+    values = np.array(list(scores.values()), float)
+    figure = new_figure(width_px, min(70 + 26 * max(len(names), 2), 420))
+    axes = figure.subplots()
+    rows = np.arange(len(names))
+    start = 0.0 if chance is None else chance
+    axes.hlines(rows, start, values, color=BLUE, linewidth=1.4, alpha=0.5)
+    axes.scatter(values, rows, s=52, color=BLUE, linewidths=0, zorder=3)
+    for row, value in zip(rows, values, strict=True):
+        text = f"{value:.2f}" if np.isfinite(value) else "undefined"
+        axes.annotate(text, (value if np.isfinite(value) else start, row), xytext=(9, 0), va="center",
+                      textcoords="offset points", color=MUTED, fontsize=11)  # fmt: skip
+    axes.set_yticks(rows, [shorten(name, 20) for name in names])
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.axvline(start, color=LINE, linewidth=1)
+    axes.set_xlim(min(start, float(np.nanmin([*values, 0.0]))) - 0.02, 1.1)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.grid(axis="x", color=GRID)
+    axes.set_xlabel(metric if chance is None else f"{metric} (line: chance, {chance:.2f})")
+    return figure
+
+
+@drawing
+def training_loss(steps: np.ndarray, losses: Mapping[str, np.ndarray], *, width_px: float = HALF) -> "Figure":
+    """Draw the loss over training steps; NaN where one was not measured.
+
+    Parameters
+    ----------
+    steps
+        (n,).
+    losses
+        Name (``"training"``, ``"validation"``) -> (n,).
+    """
+    figure = new_figure(width_px, width_px * 0.6)
+    axes = figure.subplots()
+    for (name, values), color in zip(losses.items(), (BLUE, VERMILLION, INK), strict=False):
+        values = np.asarray(values, float)
+        known = np.isfinite(values)
+        x, y = thin_envelope(np.asarray(steps, float)[known], values[known], max_points=600)
+        axes.plot(x, y, color=color, linewidth=1.6, label=name, marker="o" if len(x) == 1 else "")
+    everything = np.concatenate([np.asarray(values, float) for values in losses.values()])
+    everything = everything[np.isfinite(everything)]
+    if len(everything) and everything.min() > 0 and everything.max() / everything.min() > 20:
+        axes.set_yscale("log")
+        axes.minorticks_off()
+    axes.grid(axis="y", color=GRID)
+    axes.set_xlabel("Training step")
+    axes.xaxis.get_major_locator().set_params(integer=True, nbins=6)
+    axes.legend(loc="upper right", labelcolor="linecolor", handlelength=0, handletextpad=0)
+    value_label(axes, "Loss")
+    return figure

@@ -1,0 +1,97 @@
+"""Figures of a session: spikes of every unit with the behaviour under them, and how active units are."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from neuroloom.reporting.drawing import thin_envelope, ticks, value_label
+from neuroloom.reporting.palette import BLUE, GRID, HALF, INK, WIDE, hue
+from neuroloom.reporting.svg import drawing, new_figure, shorten
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MAX_DIMENSIONS = 4
+
+
+@drawing
+def raster(
+    spike_times_s: Sequence[np.ndarray],
+    *,
+    span_s: tuple[float, float],
+    behavior: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
+    trials_s: np.ndarray | None = None,
+    width_px: float = WIDE,
+) -> "Figure":
+    """Draw a raster, first unit at the top, and under it each behaviour over the same time.
+
+    Parameters
+    ----------
+    spike_times_s
+        One array per unit.
+    span_s
+        The time that is drawn.
+    behavior
+        Name -> (times (n,) in s, values (n,) or (n, dims)); the first four dimensions are drawn.
+    trials_s
+        (trials, 2) starts and ends, shaded.
+    """
+    start_s, stop_s = span_s
+    n_units, behavior = len(spike_times_s), dict(behavior or {})
+    raster_px = float(np.clip(5 * n_units, 60, 340))
+    figure = new_figure(width_px, 70 + raster_px + 95 * len(behavior))
+    panels = figure.subplots(
+        1 + len(behavior), 1, sharex=True, squeeze=False, height_ratios=[raster_px, *[80] * len(behavior)]
+    )[:, 0]
+    for axes in panels:
+        for low, high in np.empty((0, 2)) if trials_s is None else trials_s:
+            if high > start_s and low < stop_s:
+                axes.axvspan(max(low, start_s), min(high, stop_s), color=GRID, linewidth=0, zorder=-1)
+    axes = panels[0]
+    inside = [np.asarray(t)[(np.asarray(t) >= start_s) & (np.asarray(t) <= stop_s)] for t in spike_times_s]
+    rows = np.repeat(np.arange(n_units), [len(t) for t in inside])
+    ticks(axes, np.concatenate([*inside, np.array([])]), rows, width=1 if n_units < 60 else 0.8)
+    axes.set_ylim(n_units - 0.4, -0.6)
+    axes.set_yticks([0, n_units - 1] if n_units > 1 else [0] * n_units)
+    axes.set_yticklabels([str(1 + int(row)) for row in axes.get_yticks()])
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    value_label(axes, "Unit")
+    for axes, (name, (times_s, values)) in zip(panels[1:], behavior.items(), strict=True):
+        _behavior(axes, name, times_s, values, span_s=span_s, max_points=int(1.5 * width_px))
+    panels[-1].set_xlim(start_s, stop_s)
+    panels[-1].set_xlabel("Time (s)")
+    figure.align_ylabels()
+    return figure
+
+
+@drawing
+def firing_rates(rates_hz: np.ndarray, *, width_px: float = HALF) -> "Figure":
+    """Draw how many units fire how fast, on a logarithmic axis; silent units stand at the left."""
+    rates_hz = np.asarray(rates_hz, float)
+    figure = new_figure(width_px, 260)
+    axes = figure.subplots()
+    floor = 0.01
+    edges = np.logspace(np.log10(floor), np.log10(max(float(rates_hz.max(initial=0)), 100.0)), 25)
+    axes.hist(np.clip(rates_hz, floor, None), bins=edges.tolist(), color=BLUE, rwidth=0.86)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.minorticks_off()
+    axes.set_xlabel("Firing rate (Hz)")
+    axes.yaxis.get_major_locator().set_params(integer=True, nbins=5)
+    value_label(axes, "Units")
+    return figure
+
+
+def _behavior(axes, name: str, times_s, values, *, span_s: tuple[float, float], max_points: int) -> None:
+    times_s, values = np.asarray(times_s, float), np.asarray(values, float)
+    values = values.reshape(len(times_s), -1)
+    keep = (times_s >= span_s[0]) & (times_s <= span_s[1])
+    n_dims = min(values.shape[1], MAX_DIMENSIONS)
+    for column in range(n_dims):
+        line = thin_envelope(times_s[keep], values[keep, column], max_points=max_points)
+        axes.plot(*line, color=INK if n_dims == 1 else hue(column), linewidth=1.4)
+    axes.yaxis.get_major_locator().set_params(nbins=3)
+    more = f" (first {n_dims} of {values.shape[1]} dimensions)" if values.shape[1] > n_dims else ""
+    value_label(axes, shorten(name, 40) + more)

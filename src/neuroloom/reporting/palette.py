@@ -1,0 +1,88 @@
+"""The colours and axis style of every figure, in a light and a dark version.
+
+Figures are drawn in the light colours; `neuroloom.reporting.svg` turns each of them into a CSS variable, so
+that the page can show the same drawing on a dark ground.
+"""
+
+from typing import Any, Literal
+
+# Name -> (on light, on dark). The six hues stay apart under the three common colour-vision deficiencies,
+# and lines that share an axis also differ in dash or direct label.
+PALETTE: dict[str, tuple[str, str]] = {
+    "ink": ("#1b2330", "#e7ebf1"),
+    "muted": ("#566172", "#a4afbe"),
+    "line": ("#a9b2be", "#5a6575"),
+    "grid": ("#e6e9ee", "#2a323e"),
+    "surface": ("#fefefe", "#161b23"),
+    "blue": ("#1f6fb2", "#6cb4f0"),
+    "vermillion": ("#cc5216", "#ff9a66"),
+    "teal": ("#0b8a70", "#4fd1b3"),
+    "purple": ("#84479a", "#cda0e0"),
+    "gold": ("#a87a00", "#e8bf52"),
+    "rose": ("#bd3a6d", "#f590b7"),
+}
+
+INK, MUTED, LINE, GRID, SURFACE = (PALETTE[name][0] for name in ("ink", "muted", "line", "grid", "surface"))
+BLUE, VERMILLION, TEAL, PURPLE, GOLD, ROSE = HUES = tuple(
+    PALETTE[name][0] for name in ("blue", "vermillion", "teal", "purple", "gold", "rose")
+)
+
+# Natural widths in CSS pixels: full text width, its version for phones, half the text width, a unit card.
+WIDE, NARROW, HALF, SMALL = 1040, 344, 500, 176
+
+STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",  # text stays text: it takes the page's font, and can be searched and read aloud
+    "svg.hashsalt": "neuroloom",
+    "text.parse_math": False,  # a unit may be called "$x$"
+    "path.simplify": False,  # thinning is done on the data, where it can be stated
+    "figure.dpi": 72,
+    "font.size": 12,
+    "text.color": INK,
+    "axes.edgecolor": LINE,
+    "axes.linewidth": 1,
+    "axes.labelcolor": MUTED,
+    "axes.labelsize": 12,
+    "axes.titlesize": 12,
+    "axes.titleweight": "semibold",
+    "axes.titlelocation": "left",
+    "axes.titlecolor": INK,
+    "axes.titlepad": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.unicode_minus": True,
+    "axes.axisbelow": True,
+    "xtick.color": LINE,
+    "ytick.color": LINE,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "xtick.labelsize": 11.5,
+    "ytick.labelsize": 11.5,
+    "xtick.major.size": 4,
+    "ytick.major.size": 4,
+    "xtick.major.width": 1,
+    "ytick.major.width": 1,
+    "xtick.minor.visible": False,
+    "lines.linewidth": 1.6,
+    "lines.solid_capstyle": "round",
+    "lines.solid_joinstyle": "round",
+    "legend.frameon": False,
+    "legend.fontsize": 12,
+    "legend.handlelength": 1.4,
+}
+
+
+def hue(index: int) -> str:
+    """Return the colour of the `index`-th of several things, repeating after six."""
+    return HUES[index % len(HUES)]
+
+
+def css_variables(theme: Literal["light", "dark"]) -> str:
+    """Return the palette as CSS declarations.
+
+    Examples
+    --------
+    >>> css_variables("light").split(";")[0]
+    '--fig-ink: #1b2330'
+    """
+    column = ("light", "dark").index(theme)
+    return " ".join(f"--fig-{name}: {colours[column]};" for name, colours in PALETTE.items())

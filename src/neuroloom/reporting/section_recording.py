@@ -1,0 +1,158 @@
+"""The page's section about the recording."""
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from neuroloom.reporting.figures_recording import Excerpt, probe_layout, traces
+from neuroloom.reporting.layout import half, wide
+from neuroloom.reporting.numbers import counted, spoken_duration, written
+from neuroloom.reporting.page import Block, Facts, KeyFigure, Note, Section
+
+if TYPE_CHECKING:
+    from spikeinterface.core import BaseRecording
+
+EXCERPT_S, MAX_CHANNELS = 0.1, 8
+
+
+def recording_section(
+    recording: "BaseRecording",
+    *,
+    preprocessed: "BaseRecording | None" = None,
+    bad_channel_ids: Collection[object] = (),
+    preprocessing: str = "",
+) -> Section:
+    """Describe a recording and show a tenth of a second from its middle.
+
+    Parameters
+    ----------
+    recording
+        As it was read; only the excerpt is read again.
+    preprocessed
+        What the sorter saw; shown beside it.
+    bad_channel_ids
+        Channels that were left out.
+    preprocessing
+        One sentence on what was done.
+    """
+    n_channels, duration_s = recording.get_num_channels(), recording.get_total_duration()
+    rate_hz = recording.get_sampling_frequency()
+    facts = [
+        ("Channels", f"{n_channels}"),
+        ("Sampling rate", written(rate_hz / 1e3, 3, unit="kHz").replace(".000", "")),
+        ("Duration", spoken_duration(duration_s)),
+        ("Segments", f"{recording.get_num_segments()}"),
+        ("Samples stored as", str(recording.get_dtype())),
+        ("Left out", ", ".join(map(str, bad_channel_ids)) or "no channel"),
+    ]
+    gains = recording.get_channel_gains()
+    if gains is not None and recording.has_scaleable_traces():
+        facts.insert(
+            5, ("Step of the converter", ", ".join(f"{gain:.4g} µV" for gain in np.unique(gains)[:3]))
+        )
+    blocks: list[Block] = [Facts(facts)]
+    if recording.has_probe():
+        blocks.append(
+            half(
+                lambda width_px: probe_layout(
+                    recording.get_channel_locations(),
+                    channel_ids=list(recording.channel_ids),
+                    bad_channel_ids=set(bad_channel_ids),
+                    width_px=width_px,
+                ),
+                title="Probe",
+                alt=f"Positions of {counted(n_channels, 'contact')} on the probe, in micrometres.",
+                caption="Contacts as seen from the front, named by channel."
+                + (" Crosses mark channels that were left out." if bad_channel_ids else ""),
+            )
+        )
+    else:
+        blocks.append(Note("The recording carries no probe, so positions are unknown."))
+    excerpt = middle_excerpt(recording)
+    if not len(excerpt.times_s):
+        blocks.append(Note("The recording has no samples to draw."))
+    else:
+        channels = counted(len(excerpt.channel_ids), "channel")
+        chosen = (
+            channels if len(excerpt.channel_ids) == n_channels else f"The {channels} with the largest swings"
+        )
+        blocks.append(
+            wide(
+                lambda width_px: traces(excerpt, width_px=width_px),
+                title="As recorded",
+                alt=f"Voltage of {channels} over {EXCERPT_S * 1e3:.0f} milliseconds, before filtering.",
+                caption=f"{chosen}, from the middle of the recording; each around its own median.",
+            )
+        )
+        if preprocessed is not None:
+            cleaned = middle_excerpt(preprocessed, channel_ids=excerpt.channel_ids)
+            blocks.append(
+                wide(
+                    lambda width_px: traces(cleaned, width_px=width_px),
+                    title="As sorted",
+                    alt=f"The same stretch of {counted(len(cleaned.channel_ids), 'channel')} after preprocessing.",
+                    caption=preprocessing or "The same stretch after preprocessing.",
+                )
+            )
+    return Section(
+        "Recording",
+        "recording",
+        lead=f"{spoken_duration(duration_s)} of voltage on {counted(n_channels, 'channel')}.",
+        blocks=blocks,
+        key_figures=[KeyFigure(spoken_duration(duration_s), "recorded", counted(n_channels, "channel"))],
+    )
+
+
+def middle_excerpt(
+    recording: "BaseRecording",
+    *,
+    duration_s: float = EXCERPT_S,
+    max_channels: int = MAX_CHANNELS,
+    channel_ids: Sequence[object] | None = None,
+    start_s: float | None = None,
+) -> Excerpt:
+    """Return a short stretch of the first segment, by default from its middle.
+
+    Parameters
+    ----------
+    max_channels
+        The channels with the largest swings are taken, and kept in order of depth.
+    channel_ids
+        Take these (where the recording has them) instead.
+    start_s
+        Seconds from the first sample.
+    """
+    rate_hz = recording.get_sampling_frequency()
+    n_total = recording.get_num_samples(segment_index=0)
+    n_wanted = min(int(duration_s * rate_hz), n_total)
+    first = (
+        (n_total - n_wanted) // 2
+        if start_s is None
+        else int(np.clip(start_s * rate_hz, 0, n_total - n_wanted))
+    )
+    scaled = recording.has_scaleable_traces()
+    present = list(recording.channel_ids)
+    if channel_ids is not None:
+        present = [channel for channel in channel_ids if channel in present]
+    unit = "µV" if scaled else "steps"
+    if not n_wanted or not present:
+        return Excerpt(np.array([]), np.empty((0, len(present))), present, unit)
+    voltage = recording.get_traces(
+        segment_index=0,
+        start_frame=first,
+        end_frame=first + n_wanted,
+        channel_ids=present,
+        return_in_uV=scaled,
+    ).astype(float)
+    if len(present) > max_channels:
+        swing = np.nan_to_num(
+            np.nanpercentile(voltage, 99.9, axis=0) - np.nanpercentile(voltage, 0.1, axis=0)
+        )
+        kept = np.sort(np.argsort(-swing, kind="stable")[:max_channels])
+        present, voltage = [present[index] for index in kept], voltage[:, kept]
+    if recording.has_probe():
+        depth = np.asarray(recording.get_channel_locations(channel_ids=present))[:, -1]
+        order = np.argsort(-depth, kind="stable")
+        present, voltage = [present[index] for index in order], voltage[:, order]
+    return Excerpt((first + np.arange(n_wanted)) / rate_hz, voltage, present, unit)

@@ -1,0 +1,196 @@
+"""From a matplotlib figure to an SVG that can stand inside a page: small, themed, and the same every time."""
+
+import io
+import re
+import warnings
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from xml.etree import ElementTree
+
+from neuroloom.reporting.palette import PALETTE, STYLE
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+SVG, XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
+_VARIABLES = {light: f"var(--fig-{name}, {light})" for name, (light, _) in PALETTE.items()}
+_COLOUR = re.compile("|".join(_VARIABLES))
+_NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
+_FONT = re.compile(r"\s*font-family: [^;]*;?")
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+# Invisible marks that reverse or hide the text after them.
+_UNSEEN = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+
+
+def drawing(plot: Callable[P, R]) -> Callable[P, R]:
+    """Run a plotting function under the report's style alone, whatever the user's matplotlibrc says."""
+
+    @wraps(plot)
+    def styled(*args: P.args, **kwargs: P.kwargs) -> R:
+        import matplotlib.style
+
+        with matplotlib.style.context(STYLE, after_reset=True):
+            return plot(*args, **kwargs)
+
+    return styled
+
+
+def new_figure(width_px: float, height_px: float, *, constrained: bool = True) -> "Figure":
+    """Return an empty figure of that size in CSS pixels."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width_px / 72, height_px / 72), layout="constrained" if constrained else None)
+    if constrained:
+        figure.get_layout_engine().set(w_pad=4 / 72, h_pad=4 / 72, wspace=0.03, hspace=0.03)  # pyright: ignore
+    return figure
+
+
+@drawing
+def to_svg(figure: "Figure") -> str:
+    """Return `figure` as an ``<svg>`` element without fonts, dates, comments or colours of its own.
+
+    Palette colours become CSS variables with the light colour as fallback; ids that nothing refers to are
+    dropped; numbers keep two decimals.
+    """
+    buffer = io.StringIO()
+    with warnings.catch_warnings():
+        # The reader's font draws the names; that matplotlib's own lacks a letter does not matter.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        warnings.filterwarnings("ignore", message="Matplotlib currently does not support .* natively")
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", buffer.getvalue())
+    root = ElementTree.fromstring(re.sub(r"<!DOCTYPE[^>]*>", "", text))
+    _clean(root)
+    _drop_unused_ids(root)
+    for size in ("width", "height"):
+        root.attrib.pop(size)
+    root.attrib = {"xmlns": "http://www.w3.org/2000/svg", "stroke-linejoin": "round", **root.attrib}
+    root.attrib.pop("version", None)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def prefix_ids(svg: str, prefix: str) -> str:
+    """Return `svg` with `prefix` before every id, so that several can share a page.
+
+    Examples
+    --------
+    >>> prefix_ids('<svg><path id="a"/><use href="#a" clip-path="url(#b)"/></svg>', "f1-")
+    '<svg><path id="f1-a"/><use href="#f1-a" clip-path="url(#f1-b)"/></svg>'
+    """
+    # Inside tags only: a unit's name, which is text, may look like an attribute.
+    return re.sub(
+        r"<[^>]*>",
+        lambda tag: re.sub(r'( id="| href="#|url\(#)', rf"\g<1>{prefix}", tag.group()),
+        svg,
+    )
+
+
+def view_box(svg: str) -> tuple[float, float]:
+    """Return the natural width and height of an SVG in CSS pixels.
+
+    Examples
+    --------
+    >>> view_box('<svg viewBox="0 0 500 240.5">')
+    (500.0, 240.5)
+    """
+    found = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
+    return (float(found[1]), float(found[2])) if found else (0.0, 0.0)
+
+
+def shorten(name: object, max_chars: int = 18) -> str:
+    """Return a name that fits on an axis, without characters that hide or turn the rest.
+
+    Examples
+    --------
+    >>> shorten("a_rather_long_unit_name", 12)
+    'a_rath…_name'
+    """
+    text = _UNSEEN.sub("", " ".join(str(name).split()))
+    if len(text) <= max_chars:
+        return text
+    head = (max_chars - 1) // 2 + 1
+    return f"{text[:head]}…{text[len(text) - (max_chars - 1 - head) :]}"
+
+
+def _clean(element: ElementTree.Element) -> None:
+    """Strip what a page does not need from `element` and everything below it, in place."""
+    for child in list(element):
+        if child.tag in (f"{SVG}metadata", f"{SVG}style"):
+            element.remove(child)
+        else:
+            _clean(child)
+    element.tag = element.tag.removeprefix(SVG)
+    if element.tag != "text":
+        element.text = None
+    element.tail = None
+    if f"{XLINK}href" in element.attrib:
+        element.set("href", element.attrib.pop(f"{XLINK}href"))
+    for name in ("d", "x", "y", "width", "height", "points", "viewBox", "transform"):
+        if name in element.attrib:
+            element.set(name, _NUMBER.sub(_round, element.attrib[name]))
+    if "d" in element.attrib:
+        element.set("d", _tighten(element.attrib["d"]))
+    if re.fullmatch(r"rotate\(-?0 .*\)", element.get("transform", "")):
+        del element.attrib["transform"]
+    if "style" in element.attrib:
+        style = _FONT.sub("", element.attrib["style"])
+        style = _COLOUR.sub(lambda found: _VARIABLES[found.group()], style)
+        element.set("style", re.sub(r"\s*([;:])\s*", r"\1", style).strip("; "))
+    for child in list(element):
+        if child.tag in ("g", "defs") and not len(child):
+            element.remove(child)
+
+
+def _drop_unused_ids(root: ElementTree.Element) -> None:
+    used = {
+        name
+        for element in root.iter()
+        for value in element.attrib.values()
+        for name in re.findall(r"^#(.+)|url\(#([^)]+)\)", value)
+    }
+    used = {first or second for first, second in used}
+    short = {name: f"i{index}" for index, name in enumerate(sorted(used))}
+    for element in root.iter():
+        if element.attrib.get("id") in short:
+            element.set("id", short[element.attrib["id"]])
+        else:
+            element.attrib.pop("id", None)
+        for key in ("href", "clip-path"):
+            value = element.attrib.get(key, "")
+            name = value.removeprefix("url(").removesuffix(")").removeprefix("#")
+            if name in short:
+                element.set(key, value.replace(name, short[name]))
+
+
+def _round(number: re.Match[str]) -> str:
+    text = f"{float(number.group()):.2f}".rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text
+
+
+def _tighten(path: str) -> str:
+    """Shorten path data: ``M 1 2 \\nL 1 5`` becomes ``M1 2V5``."""
+    tokens = re.findall(r"[A-Za-z]|-?[\d.]+", path)
+    parts, x, y, index = [], "", "", 0
+    while index < len(tokens):
+        command = tokens[index]
+        if command not in ("M", "L"):
+            count = {"Q": 4, "C": 6}.get(command, 0)
+            points = tokens[index + 1 : index + 1 + count]
+            parts.append(command + " ".join(points))
+            x, y = points[-2:] if points else ("", "")
+            index += 1 + count
+            continue
+        new_x, new_y = tokens[index + 1 : index + 3]
+        if command == "L" and new_x == x and new_y != y:
+            parts.append(f"V{new_y}")
+        elif command == "L" and new_y == y and new_x != x:
+            parts.append(f"H{new_x}")
+        elif command == "M" or (new_x, new_y) != (x, y) or (parts and parts[-1].startswith("M")):
+            parts.append(f"{command}{new_x} {new_y}")
+        x, y = new_x, new_y
+        index += 3
+    return "".join(parts)

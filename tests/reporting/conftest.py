@@ -1,0 +1,142 @@
+"""A headless Chromium driven through its own pipe: the standard library suffices, and no port is opened."""
+
+import base64
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+    "--hide-scrollbars", "--remote-debugging-pipe",
+)  # fmt: skip
+# The child must find the pipes as descriptors 3 and 4.
+LAUNCH = "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4); os.execv(sys.argv[3], sys.argv[3:])"
+
+
+class Browser:
+    """One tab of a headless Chromium, spoken to in the DevTools protocol."""
+
+    def __init__(self, program: str, profile: Path):
+        commands_out, self._commands = _pipe()
+        self._answers, answers_in = _pipe()
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", LAUNCH, str(commands_out), str(answers_in), program, *FLAGS,
+             f"--user-data-dir={profile}", "about:blank"],
+            pass_fds=(commands_out, answers_in, 3, 4),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        os.close(commands_out)
+        os.close(answers_in)
+        self._buffer, self._count, self._session, self.events = b"", 0, None, []
+        targets = self.call("Target.getTargets")["targetInfos"]
+        target = next(target["targetId"] for target in targets if target["type"] == "page")
+        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network", "Accessibility"):
+            self.call(f"{domain}.enable")
+
+    def call(self, method: str, **parameters):
+        """Send one command and return its result."""
+        self._count += 1
+        message = {"id": self._count, "method": method, "params": parameters}
+        if self._session:
+            message["sessionId"] = self._session
+        os.write(self._commands, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._receive()
+            if answer.get("id") == self._count:
+                assert "error" not in answer, answer
+                return answer["result"]
+            self.events.append(answer)
+
+    def open(self, path: Path, *, width: int, dark: bool = False, height: int = 900):
+        """Open a file at a window size and colour scheme, and wait until it is drawn."""
+        self.events.clear()
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
+                  mobile=width < 600)  # fmt: skip
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.call("Emulation.setEmulatedMedia", media="screen", features=[scheme])
+        self.call("Page.navigate", url=path.resolve().as_uri())
+        deadline = time.monotonic() + 60
+        while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
+            assert time.monotonic() < deadline, "the page did not load"
+            self.events.append(self._receive())
+
+    def ask(self, expression: str):
+        """Return the JSON-able value of a JavaScript expression."""
+        result = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in result, result
+        return result["result"].get("value")
+
+    def complaints(self) -> list[str]:
+        """Return console messages, exceptions and refused loads since the page was opened."""
+        self.ask("0")  # whatever was under way has been reported when this is answered
+        kinds = (
+            "Runtime.consoleAPICalled",
+            "Runtime.exceptionThrown",
+            "Log.entryAdded",
+            "Network.loadingFailed",
+        )
+        return [json.dumps(event["params"]) for event in self.events if event.get("method") in kinds]
+
+    def requests(self) -> list[str]:
+        """Return every address asked for since the page was opened."""
+        sent = [event for event in self.events if event.get("method") == "Network.requestWillBeSent"]
+        return [event["params"]["request"]["url"] for event in sent]
+
+    def screenshot(self, path: Path) -> Path:
+        """Save the whole page as PNG."""
+        shot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+        path.write_bytes(base64.b64decode(shot["data"]))
+        return path
+
+    def print_pdf(self, path: Path) -> Path:
+        """Save the page as it would be printed on A4."""
+        pdf = self.call("Page.printToPDF", paperWidth=8.27, paperHeight=11.69, printBackground=True,
+                        preferCSSPageSize=True)  # fmt: skip
+        path.write_bytes(base64.b64decode(pdf["data"]))
+        return path
+
+    def close(self):
+        """End the browser."""
+        self._process.kill()
+        self._process.wait()
+        os.close(self._commands)
+        os.close(self._answers)
+
+    def _receive(self) -> dict:
+        while b"\0" not in self._buffer:
+            data = os.read(self._answers, 1 << 20)
+            assert data, "the browser ended"
+            self._buffer += data
+        message, self._buffer = self._buffer.split(b"\0", 1)
+        return json.loads(message)
+
+
+def _pipe() -> tuple[int, int]:
+    """Return a pipe whose descriptors cannot collide with 3 and 4."""
+    ends = []
+    for end in os.pipe():
+        ends.append(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10))
+        os.close(end)
+    return ends[0], ends[1]
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """A headless Chromium; tests that ask for it are skipped where there is none."""
+    program = next(filter(None, map(shutil.which, NAMES)), None)
+    if program is None:
+        pytest.skip("no Chromium is installed")
+    chromium = Browser(program, tmp_path_factory.mktemp("browser-profile"))
+    yield chromium
+    chromium.close()
