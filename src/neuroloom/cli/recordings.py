@@ -1,12 +1,106 @@
-"""x"""
+"""Verbs about voltage: sort, check."""
+
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from neuroloom.cli import console
+
+if TYPE_CHECKING:
+    from spikeinterface import BaseRecording
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingOptions:
+    """How to read a recording. A raw binary needs dtype, channels and rate; other formats know them."""
+
+    recording: Path
+    """A raw binary, an NWB file or a SpikeInterface folder."""
+    dtype: str | None = None
+    """Sample type of a raw binary, e.g. int16."""
+    channels: int | None = None
+    """Number of channels of a raw binary."""
+    rate_hz: float | None = None
+    """Sampling rate of a raw binary, in Hz."""
+    probe: str | None = None
+    """A probeinterface .json file, or a name such as tetrode or linear-32."""
+    gain_to_uv: float | None = None
+    """Microvolts per unit of a raw binary."""
+    allow_partial: bool = False
+    """Accept a raw binary whose last frame is cut, and drop that frame."""
+
+    def read(self) -> "BaseRecording":
+        """Return the recording."""
+        from neuroloom.sorting.reading import read_recording
+
+        return read_recording(
+            self.recording,
+            dtype=self.dtype,
+            n_channels=self.channels,
+            rate_hz=self.rate_hz,
+            probe=self.probe,
+            gain_to_uv=self.gain_to_uv,
+            allow_partial=self.allow_partial,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sort(RecordingOptions):
+    """From voltage to units: sorted spikes, their quality, and folders for SpikeInterface and Phy."""
+
+    out: Path
+    """Folder to write; a rerun resumes."""
+    sorter: str = "auto"
+    """A sorter of SpikeInterface that is installed."""
+    phy: bool = True
+    """Also export for curation in Phy."""
+    seed: int = 0
+    """Seed of all that is random."""
+
+    def __call__(self) -> None:
+        from neuroloom.pipeline.chain import RunConfig, run
+
+        config = RunConfig(sorter=self.sorter, phy=self.phy, seed=self.seed, skip=("decoding", "audit"))
+        folder = run(self.read(), out=self.out, config=config, say=print, source=str(self.recording))
+        console.following(f"neuroloom run --recording {self.recording} --behavior FILE --out {folder}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """Do Check."""
-    out: int = 1
-    def __call__(self): print(self)
-@dataclass(frozen=True, kw_only=True)
-class Sort:
-    """Do Sort."""
-    out: int = 1
-    def __call__(self): print(self)
+    """Look for faults in recordings and sessions before any work: exit code 2 if one forbids it."""
+
+    recording: Path | None = None
+    """A raw binary, an NWB file or a SpikeInterface folder."""
+    dtype: str | None = None
+    """Sample type of a raw binary, e.g. int16."""
+    channels: int | None = None
+    """Number of channels of a raw binary."""
+    rate_hz: float | None = None
+    """Sampling rate of a raw binary, in Hz."""
+    probe: str | None = None
+    """A probeinterface .json file, or a name such as tetrode or linear-32."""
+    session: tuple[Path, ...] = ()
+    """Session folders or NWB files."""
+    target: str | None = None
+    """A behaviour or trial label that the sessions must have."""
+
+    def __call__(self) -> int:
+        from neuroloom.errors import DataError
+        from neuroloom.sessions.checks import check_recording, check_session
+        from neuroloom.sessions.session import Session
+
+        if self.recording is None and not self.session:
+            raise DataError("nothing to check", expected="a recording or a session",
+                            remedy="pass --recording FILE or --session FILE")  # fmt: skip
+        findings = []
+        if self.recording is not None:
+            options = RecordingOptions(recording=self.recording, dtype=self.dtype, channels=self.channels,
+                                       rate_hz=self.rate_hz, probe=self.probe)  # fmt: skip
+            findings += check_recording(options.read())
+        for path in self.session:
+            findings += check_session(Session.load(path), target=self.target)
+        console.show_findings(findings)
+        n_errors = sum(finding.level == "error" for finding in findings)
+        n_warnings = sum(finding.level == "warning" for finding in findings)
+        print(f"{n_errors} errors, {n_warnings} warnings, {len(findings) - n_errors - n_warnings} notes")
+        return 2 if n_errors else 0
