@@ -125,6 +125,12 @@ class Spectrum:
             return self.vectors.T @ (self.responses.T @ targets)
         return np.sqrt(self.eigenvalues)[:, None] * (self.vectors.T @ targets)
 
+    def along(self, responses: np.ndarray) -> np.ndarray:
+        """Return other responses X' W (stimuli, rank) along the singular directions in unit space."""
+        if self.primal:
+            return responses @ self.vectors
+        return (responses @ self.responses.T @ self.vectors) / np.sqrt(self.eigenvalues)
+
     def to_units(self, coefficients: np.ndarray) -> np.ndarray:
         """Return W c: coefficients (rank, k) along singular directions as weights (units, k)."""
         if self.primal:
@@ -267,10 +273,7 @@ class ReducedRankRidge:
         for train, held_out in grouped_folds(ids, min(self.inner_folds, n_groups), seed=self.seed):
             input_scaling = Scaling.of(responses[train], unit_variance=True)
             spectrum = Spectrum.of(input_scaling.apply(responses[train]))
-            # Held-out responses along the singular directions, (held out, rank).
-            seen = input_scaling.apply(responses[held_out]) @ spectrum.to_units(
-                np.eye(len(spectrum.eigenvalues))
-            )
+            seen = spectrum.along(input_scaling.apply(responses[held_out]))  # (held out, rank)
             for t, array in enumerate(targets):
                 output = Scaling.of(array[train], unit_variance=self.unit_variance)
                 cross = spectrum.cross(output.apply(array[train]))
