@@ -69,7 +69,13 @@ def label_array(values: Any, *, name: str) -> np.ndarray:
         raise DataError(
             f"column {name!r} holds a NUL character", expected="text", remedy="remove the character"
         )
-    return array.copy() if array.dtype.kind != "f" or array.dtype.itemsize <= 8 else array.astype(np.float64)
+    return native(array)
+
+
+def native(numbers: np.ndarray) -> np.ndarray:
+    """Return a copy in the machine's byte order, in a type that files can hold."""
+    wide = numbers.dtype.kind == "f" and numbers.dtype.itemsize > 8
+    return numbers.astype(np.float64 if wide else numbers.dtype.newbyteorder("="))
 
 
 def _from_objects(values: np.ndarray, *, name: str) -> np.ndarray:

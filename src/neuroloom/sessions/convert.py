@@ -9,7 +9,7 @@ import pynapple as nap
 from neuroloom.errors import DataError
 from neuroloom.findings import Finding
 from neuroloom.sessions.columns import TAKEN_BY_UNITS, label_array, unit_columns, usable_name
-from neuroloom.sessions.intervals import as_support, make_intervals, trials_inside
+from neuroloom.sessions.intervals import as_support, make_intervals
 from neuroloom.sessions.mending import behavior_series, hull, keyed_spikes, mend_behavior, mend_spikes
 from neuroloom.sessions.session import Session
 
@@ -70,13 +70,6 @@ def from_arrays(
         support = hull(known, spikes_s=list(units.values()))
     else:
         support = as_support(time_support)
-    if trial_set is not None:
-        inside = trials_inside(trial_set, support)
-        if len(inside) < len(trial_set):
-            n_lost = len(trial_set) - len(inside)
-            what = f"{n_lost} of {len(trial_set)} reach outside the time support and were dropped"
-            found.append(Finding("warning", what, "trials", "check time_support and the clock"))
-        trial_set = inside
     clean, spike_findings = mend_spikes(units, support)
     mended = {name: mend_behavior(each, support, name=name) for name, each in series.items()}
     found += spike_findings + [finding for _, each in mended.values() for finding in each]

@@ -8,6 +8,7 @@ import pynapple as nap
 
 from neuroloom.errors import DataError
 from neuroloom.findings import Finding
+from neuroloom.sessions.columns import native
 from neuroloom.sessions.intervals import inside
 
 
@@ -121,7 +122,7 @@ def behavior_series(series: Any, *, name: str) -> nap.Tsd | nap.TsdFrame:
             expected="finite times in seconds",
             remedy="remove those samples; a value may be NaN, a time may not",
         )
-    values = values.astype(np.uint8) if values.dtype.kind == "b" else values
+    values = values.astype(np.uint8) if values.dtype.kind == "b" else native(values)
     # Sorted here because pynapple sorts the times of a series without its values.
     order = np.argsort(times, kind="stable")
     times, values = times[order].astype(np.float64), values[order]

@@ -85,6 +85,12 @@ class Session:
         support = as_support(self.time_support)
         object.__setattr__(self, "time_support", support)
         object.__setattr__(self, "findings", tuple(self.findings))
+        for key, train in self.spikes.data.items():
+            # pynapple sorts NaN to the end.
+            if len(train) and not np.isfinite(train.t[-1]):
+                raise DataError(
+                    f"unit {key} has NaN spike times", expected="finite times", remedy="remove them"
+                )
         # Everything inside shares the one support, so that rates and restrictions agree.
         if not _same(self.spikes.time_support, support):
             object.__setattr__(self, "spikes", self.spikes.restrict(support))
@@ -93,6 +99,14 @@ class Session:
             for name, series in self.behavior.items()
         }
         object.__setattr__(self, "behavior", behavior)
+        if self.trials is not None:
+            whole = trials_inside(self.trials, support)
+            if len(whole) < len(self.trials):
+                n_lost = len(self.trials) - len(whole)
+                what = f"{n_lost} of {len(self.trials)} reach outside the time support and were dropped"
+                lost = Finding("warning", what, "trials", "check time_support and the clock")
+                object.__setattr__(self, "findings", (*self.findings, lost))
+                object.__setattr__(self, "trials", whole)
 
     @classmethod
     def from_arrays(

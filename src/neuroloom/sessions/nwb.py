@@ -1,0 +1,192 @@
+"""Sessions written as NWB files and read from anybody's.
+
+Units go to the units table, behaviour to the module ``behavior``, trials to the trials table, and the time
+support to a table of intervals named ``time_support``.
+"""
+
+import contextlib
+import datetime
+import importlib
+import json
+import os
+import uuid
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pynapple as nap
+
+from neuroloom.artifacts import require_space
+from neuroloom.errors import DataError
+from neuroloom.sessions.nwb_reading import PREFIX, read_open_file, refuse_unreadable
+from neuroloom.sessions.session import Session
+
+UNKNOWN_START = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+
+
+def read_nwb(path: str | os.PathLike) -> Session:
+    """Read a session from an NWB file (HDF5), written by neuroloom or by others.
+
+    Units are taken with their one-dimensional columns; behaviour from the module ``behavior``, and position,
+    direction and eye tracking from everywhere; trials with their one-dimensional columns. Without a table
+    ``time_support`` the session spans all that it holds. What is left out is told in `Session.findings`.
+
+    Raises
+    ------
+    MissingFile
+        If there is no such file.
+    CorruptArtifact
+        If it is truncated or damaged, or not an NWB file.
+    DataError
+        If its content cannot be a session, or it is a Zarr folder.
+    """
+    path = Path(path)
+    with refuse_unreadable(path):
+        pynwb = _untyped("pynwb")
+        # pynwb warns about every trait of older files; what matters here is in the findings.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with pynwb.NWBHDF5IO(path, "r") as stream:
+                return read_open_file(stream.read(), path=path)
+
+
+def write_nwb(
+    session: Session, path: str | os.PathLike, *, start_time: datetime.datetime = UNKNOWN_START
+) -> Path:
+    """Write a session as an NWB file; an older file of that name is replaced only once all is on disk.
+
+    Parameters
+    ----------
+    session
+        What to write.
+    path
+        A name that ends in ``.nwb``.
+    start_time
+        When the session's clock was 0. A session does not know it: by default 1970.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    DataError
+        If a behaviour's name cannot be a name in NWB, or the disk has too little room.
+    """
+    pynwb = _untyped("pynwb")
+    path = Path(path)
+    if path.suffix != ".nwb":
+        raise DataError(
+            f"NWB file name {path.name!r}", expected="a name ending in .nwb", remedy="add the ending"
+        )
+    content = _file_of(session, start_time)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    n_bytes = sum(len(train) for train in session.spikes.data.values()) * 8
+    n_bytes += sum(series.t.nbytes + np.asarray(series.values).nbytes for series in session.behavior.values())
+    require_space(path.parent, n_bytes + 2**20)
+    draft = path.parent / f".{path.stem}.{uuid.uuid4().hex[:8]}.draft.nwb"
+    try:
+        with pynwb.NWBHDF5IO(draft, "w") as stream:
+            stream.write(content)
+        with open(draft, "rb+") as written:
+            os.fsync(written.fileno())
+        os.replace(draft, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            draft.unlink()
+    return path
+
+
+def _file_of(session: Session, start_time: datetime.datetime) -> Any:
+    pynwb, hdmf = _untyped("pynwb"), _untyped("hdmf.common")
+    content = pynwb.NWBFile(
+        session_description="neuroloom session",
+        identifier=session.fingerprint(),
+        session_start_time=start_time,
+        session_id=session.id,
+        subject=pynwb.file.Subject(subject_id=session.subject),
+        notes="\n".join(str(finding) for finding in session.findings) or None,
+    )
+
+    trains = [session.spikes.data[key].t for key in session.spikes.index]
+    times = np.concatenate([*trains, np.zeros(0)])
+    spikes = hdmf.VectorData(name="spike_times", description="seconds", data=_checksummed(times))
+    ends = np.cumsum([len(train) for train in trains]).astype(np.uint64)
+    labels = list(_labels(session.spikes, pynwb.misc.Units))
+    content.units = pynwb.misc.Units(
+        name="units",
+        description="sorted units",
+        id=hdmf.ElementIdentifiers(name="id", data=np.asarray(session.spikes.index, dtype=np.int64)),
+        columns=[spikes, hdmf.VectorIndex(name="spike_times_index", target=spikes, data=ends), *labels],
+        colnames=["spike_times", *(label.name for label in labels)],
+    )
+
+    def table(name: str, intervals: nap.IntervalSet, description: str) -> Any:
+        columns = [
+            hdmf.VectorData(name="start_time", description="seconds", data=intervals.start.copy()),
+            hdmf.VectorData(name="stop_time", description="seconds", data=intervals.end.copy()),
+            *_labels(intervals, pynwb.epoch.TimeIntervals),
+        ]
+        return pynwb.epoch.TimeIntervals(
+            name=name,
+            description=description,
+            id=hdmf.ElementIdentifiers(name="id", data=np.arange(len(intervals))),
+            columns=columns,
+            colnames=[column.name for column in columns],
+        )
+
+    if session.trials is not None:
+        content.trials = table("trials", session.trials, "trials with their labels")
+    content.add_time_intervals(table("time_support", session.time_support, "when the session was observed"))
+
+    series = [_series(name, each) for name, each in session.behavior.items()]
+    if series:
+        module = content.create_processing_module(name="behavior", description="behaviour over time")
+        module.add(series)
+    return content
+
+
+def _series(name: str, series: nap.Tsd | nap.TsdFrame) -> Any:
+    if "/" in name or ":" in name:
+        raise DataError(f"behaviour {name!r}", expected="a name without / and : in NWB", remedy="rename it")
+    columns = None
+    if isinstance(series, nap.TsdFrame):
+        columns = [int(each) if isinstance(each, int | np.integer) else str(each) for each in series.columns]
+    return _untyped("pynwb").TimeSeries(
+        name=name,
+        data=_checksummed(np.asarray(series.values)),
+        timestamps=_checksummed(series.t.copy()),
+        unit="unknown",
+        comments=json.dumps({"columns": columns}),
+    )
+
+
+def _checksummed(values: np.ndarray) -> Any:
+    """Let HDF5 keep checksums, so that damage is met as an error and not as other numbers."""
+    wrap = _untyped("hdmf.backends.hdf5").H5DataIO
+    return wrap(values, fletcher32=True, chunks=True) if values.size else values
+
+
+def _labels(metadata: nap.TsGroup | nap.IntervalSet, table_type: Any) -> Iterator[Any]:
+    taken = {column["name"] for column in table_type.__columns__}
+    for name in metadata.metadata_columns:
+        values = np.asarray(metadata.get_info(name))
+        if name == "rate" and isinstance(metadata, nap.TsGroup):
+            continue
+        if values.dtype.kind in "UO":
+            # HDF5 cannot tell the type of no strings at all.
+            values = [str(value) for value in values] if len(values) else np.zeros(0, dtype="S1")
+        # Names that NWB tables use themselves get a prefix, which reading takes away.
+        clash = (
+            name in taken or hasattr(table_type, name) or name.endswith("_index") or name.startswith(PREFIX)
+        )
+        stored = PREFIX + name if clash else name
+        yield _untyped("hdmf.common").VectorData(name=stored, description=f"label {name}", data=values)
+
+
+def _untyped(module: str) -> Any:
+    """Import a module whose classes are made at run time, which a type checker cannot follow."""
+    return importlib.import_module(module)
