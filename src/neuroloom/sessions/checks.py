@@ -66,10 +66,11 @@ def target_kind(session: Session, target: str) -> Literal["regression", "classif
     labels = [] if session.trials is None else sorted(session.trials.metadata_columns)
     if target in labels:
         return "classification"
+    behavior = ", ".join(sorted(session.behavior)) or "none"
     of_trials = "the session has no trials" if session.trials is None else ", ".join(labels) or "none"
     raise UnknownTarget(
         f"session {session.id!r} has no target {target!r}",
-        expected=f"a behaviour ({', '.join(sorted(session.behavior)) or 'none'}) or a trial label ({of_trials})",
+        expected=f"a behaviour ({behavior}) or a trial label ({of_trials})",
         remedy="pass one of these, or add behaviour or labelled trials when building the session",
     )
 
@@ -89,7 +90,7 @@ def missing(labels: np.ndarray) -> np.ndarray:
         absent = ~np.isfinite(labels)
     else:
         absent = np.zeros(labels.shape, dtype=bool)
-    return absent.any(axis=tuple(range(1, absent.ndim)))
+    return np.asarray(absent.any(axis=tuple(range(1, absent.ndim))))
 
 
 def _check_spikes(session: Session) -> list[Finding]:
