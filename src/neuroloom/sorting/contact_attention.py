@@ -1,0 +1,38 @@
+"""The two pieces that detector and extractor share: where contacts are, and attention with missing ones."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu, scaled_dot_product_attention
+
+
+class Geometry(nn.Module):
+    """Embed contact positions relative to the neighbourhood's centre: (B, C, 2) um -> (B, C, dim)."""
+
+    def __init__(self, dim: int, *, scale_um: float = 40.0):
+        super().__init__()
+        self.scale_um = scale_um
+        self.layers = nn.Sequential(nn.Linear(4, dim), nn.GELU(), nn.Linear(dim, dim))
+
+    def forward(self, contacts_um: Tensor) -> Tensor:
+        xy = contacts_um / self.scale_um
+        return self.layers(torch.cat([xy, xy.square()], dim=-1))
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block; keys where `present` is False are not seen."""
+
+    def __init__(self, dim: int, n_heads: int, hidden: int):
+        super().__init__()
+        self.n_heads = n_heads
+        self.norm_attention, self.norm_mlp = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.qkv, self.out = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
+        self.up, self.down = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
+
+    def forward(self, x: Tensor, present: Tensor | None = None) -> Tensor:
+        batch, n_tokens, dim = x.shape
+        qkv = self.qkv(self.norm_attention(x)).reshape(batch, n_tokens, 3, self.n_heads, -1)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, tokens, head_dim)
+        mask = None if present is None else present[:, None, None, :]
+        mixed = scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        x = x + self.out(mixed.transpose(1, 2).reshape(batch, n_tokens, dim))
+        return x + self.down(gelu(self.up(self.norm_mlp(x))))

@@ -1,0 +1,155 @@
+"""Prepare a recording for sorting: fill gaps, drop bad channels, band-pass, common reference; all lazily."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from neuroloom.errors import DataError
+from neuroloom.findings import Finding, refuse_errors
+from neuroloom.seeds import derive
+from neuroloom.simulation.probes import make_probe
+from neuroloom.sorting.checks import check_recording
+from neuroloom.sorting.probes import attach_probe
+from neuroloom.sorting.scanning import Scan, bad_channels, scan_recording
+from neuroloom.sorting.spikeinterface_runs import quiet
+
+if TYPE_CHECKING:
+    from spikeinterface.core import BaseRecording
+
+PREPARED = "neuroloom_prepared"
+BAND_HZ = (300.0, 6000.0)
+# The median of fewer channels carries the spikes of each of them.
+FEWEST_FOR_REFERENCE = 16
+# Beyond these multiples of the median noise a channel is broken rather than noisy.
+_NOISE_LIMITS = (0.1, 6.0)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A recording that is ready to be sorted.
+
+    Attributes
+    ----------
+    recording
+        Lazy, float32, in the units of the file with its gain; without the bad channels.
+    findings
+        What `check_recording` and the noise of the filtered channels had to say.
+    removed
+        Channel id -> why it was left out.
+    steps
+        What was done, in order, for people to read.
+    """
+
+    recording: "BaseRecording"
+    findings: list[Finding] = field(default_factory=list)
+    removed: dict[str, str] = field(default_factory=dict)
+    steps: list[str] = field(default_factory=list)
+
+
+def prepare(
+    recording: "BaseRecording",
+    *,
+    band_hz: tuple[float, float] = BAND_HZ,
+    reference: bool | None = None,
+    scan: Scan | None = None,
+    seed: int = 0,
+) -> Prepared:
+    """Fill gaps, leave out bad channels, band-pass, and reference to the median of all channels.
+
+    Parameters
+    ----------
+    recording
+        Any single-segment recording.
+    band_hz
+        Lower and upper edge; the upper one is lowered to .45 of the sampling rate where needed.
+    reference
+        Subtract the median over channels; ``None`` does so from 16 good channels on.
+    scan
+        The result of `scan_recording`, where the caller has it.
+    seed
+        Of the chunks at which the noise is measured.
+
+    Raises
+    ------
+    DataError
+        If `check_recording` finds an error.
+    """
+    from spikeinterface.preprocessing import bandpass_filter, common_reference
+
+    if recording.get_annotation(PREPARED):
+        return Prepared(recording)
+    if scan is None and recording.get_total_samples() and recording.get_num_channels():
+        scan = scan_recording(recording)
+    findings = refuse_errors(check_recording(recording, scan=scan))
+    if scan is None:
+        raise DataError("an empty recording", expected="samples", remedy="check the file")
+    steps = []
+    lazy = recording
+    if not recording.has_probe():
+        lazy = attach_probe(recording.clone(), _assumed_probe(recording.get_num_channels()))
+        steps.append("assumed neighbouring contacts")
+    removed = {} if not np.any(scan.sd > 0) else bad_channels(recording, scan)
+    if removed:
+        lazy = _without(lazy, removed)
+    kept = [index for index, channel in enumerate(recording.channel_ids) if str(channel) not in removed]
+    if scan.n_missing[kept].any():
+        from neuroloom.sorting.filling import FilledRecording
+
+        lazy = FilledRecording(lazy, longest_gap=int(scan.longest_gap[kept].max()))
+        steps.append(f"interpolated {int(scan.n_missing[kept].sum()):,} missing samples")
+    low_hz, high_hz = band_hz[0], min(band_hz[1], 0.45 * recording.get_sampling_frequency())
+    with quiet():
+        lazy = bandpass_filter(lazy, freq_min=low_hz, freq_max=high_hz, dtype="float32")
+        steps.append(f"band-pass {low_hz:g} to {high_hz:g} Hz")
+        broken = _broken_channels(lazy, seed=seed)
+        if broken:
+            lazy = _without(lazy, broken)
+            removed |= broken
+            findings += [
+                Finding("warning", f"{reason}; left out", f"channel {channel}", "check the contact")
+                for channel, reason in broken.items()
+            ]
+        if removed:
+            steps.append(f"left out channels {', '.join(removed)}")
+        if lazy.get_num_channels() >= FEWEST_FOR_REFERENCE if reference is None else reference:
+            lazy = common_reference(lazy, reference="global", operator="median")
+            steps.append("median reference over channels")
+    lazy.annotate(**{PREPARED: True})
+    return Prepared(lazy, findings, removed, steps)
+
+
+def noise_uv(recording: "BaseRecording", *, seed: int = 0) -> np.ndarray:
+    """Return the noise level of every channel in microvolt (median absolute deviation / .6745)."""
+    from spikeinterface.core import get_noise_levels
+
+    slices = {"seed": derive(seed, "noise") % 2**32}
+    return get_noise_levels(
+        recording,
+        return_in_uV=True,
+        force_recompute=True,
+        random_slices_kwargs=slices,
+        n_jobs=1,
+        progress_bar=False,
+    )
+
+
+def _broken_channels(recording: "BaseRecording", *, seed: int) -> dict[str, str]:
+    """Return the channels whose noise in the spike band is far from that of the others."""
+    if recording.get_num_channels() < 3:
+        return {}
+    noise = noise_uv(recording, seed=seed)
+    typical = float(np.median(noise))
+    return {
+        str(channel): f"noise {level:.3g} uV where the median channel has {typical:.3g} uV"
+        for channel, level in zip(recording.channel_ids, noise, strict=True)
+        if typical > 0 and not _NOISE_LIMITS[0] * typical <= level <= _NOISE_LIMITS[1] * typical
+    }
+
+
+def _without(recording: "BaseRecording", removed: dict[str, str]) -> "BaseRecording":
+    return recording.select_channels([channel for channel in recording.channel_ids if str(channel) not in removed])
+
+
+def _assumed_probe(n_channels: int):
+    return make_probe({1: "single", 2: "stereotrode", 4: "tetrode"}.get(n_channels, f"linear-{n_channels}"))

@@ -1,0 +1,151 @@
+"""From a recording to sorted units, by a sorter that comes with SpikeInterface."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neuroloom.artifacts import require_space
+from neuroloom.errors import DataError
+from neuroloom.seeds import derive
+from neuroloom.sorting.export import write_sorting
+from neuroloom.sorting.preprocessing import prepare
+from neuroloom.sorting.scanning import iterate_chunks
+from neuroloom.sorting.spikeinterface_runs import keep_compiled, quiet, repeatable
+
+if TYPE_CHECKING:
+    from spikeinterface.core import BaseRecording, BaseSorting
+
+SORTERS = ("auto", "lupin", "simple")
+# In units of the noise; also what counts as an event when a recording may hold no spikes at all.
+THRESHOLD = 5.0
+# Fewer events than this make no cluster that any sorter keeps.
+_FEWEST_EVENTS = 20
+
+
+def sort(
+    recording: "BaseRecording",
+    *,
+    sorter: str = "auto",
+    seed: int = 0,
+    folder: str | os.PathLike | None = None,
+    n_jobs: int = 1,
+    progress: bool = False,
+) -> "BaseSorting":
+    """Find the spikes of single units in a recording.
+
+    The recording is prepared first (`neuroloom.sorting.preprocessing.prepare`), unless it comes from
+    there, whitened into a temporary file, and sorted. The same recording, seed and number of threads
+    give the same units.
+
+    Parameters
+    ----------
+    recording
+        Any single-segment recording, of 1 channel or more.
+    sorter
+        ``auto`` (now lupin), ``lupin`` (clustering, then template matching, which also resolves
+        overlapping spikes) or ``simple`` (clustering alone: faster, for few channels).
+    seed
+        Of everything that is drawn at random.
+    folder
+        Where to keep the sorting (`neuroloom.sorting.export.read_sorting` opens it); ``None`` keeps
+        nothing on disk.
+    n_jobs
+        Processes that compute.
+    progress
+        Whether to show progress bars, on the standard error.
+
+    Returns
+    -------
+    BaseSorting
+        Units 0, 1, .. by decreasing number of spikes; without units where there are no spikes.
+
+    Raises
+    ------
+    DataError
+        If the recording has an error that `check_recording` finds, the sorter is unknown, or the disk
+        has too little room for the whitened copy.
+    """
+    if sorter not in SORTERS:
+        raise DataError(f"sorter {sorter!r}", expected=f"one of {', '.join(SORTERS)}", remedy="pass one of these")
+    name = "lupin" if sorter == "auto" else sorter
+    prepared = prepare(recording, seed=seed).recording
+    n_bytes = prepared.get_total_samples() * prepared.get_num_channels() * 4
+    target = Path(folder) if folder is not None else None
+    if target is not None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    parent = Path(tempfile.gettempdir()) if target is None else target.parent
+    require_space(parent, n_bytes)
+    with tempfile.TemporaryDirectory(prefix=".neuroloom-sort-", dir=parent) as scratch:
+        with quiet(), repeatable(seed, "sort", name):
+            spikes = _run(prepared, name, Path(scratch), seed=seed, n_jobs=n_jobs, progress=progress)
+        sorting = _ordered(spikes, prepared)
+    sorting.annotate(sorter=name, seed=seed)
+    if target is not None:
+        write_sorting(sorting, target, config={"sorter": name}, seed=seed)
+    return sorting
+
+
+def _run(
+    recording: "BaseRecording", name: str, scratch: Path, *, seed: int, n_jobs: int, progress: bool
+) -> dict[Any, np.ndarray]:
+    """Return the spike samples of every unit."""
+    from spikeinterface.preprocessing import whiten
+    from spikeinterface.sorters import run_sorter
+
+    step_seed = derive(seed, "sort", name, "steps") % 2**31
+    jobs = {"n_jobs": n_jobs, "chunk_duration": "1s", "progress_bar": progress}
+    if not np.any(_spread(recording) > 0):
+        return {}
+    whitened = whiten(
+        recording,
+        dtype="float32",
+        mode="local" if recording.get_num_channels() > 1 else "global",
+        radius_um=100.0,
+        seed=step_seed,
+    )
+    whitened = whitened.save(folder=scratch / "whitened", **jobs, verbose=False)
+    if _count_events(whitened) < _FEWEST_EVENTS:
+        return {}
+    keep_compiled()
+    options: dict[str, Any] = {"apply_preprocessing": False, "seed": step_seed, "job_kwargs": jobs}
+    if name == "lupin":
+        options |= {"save_array": False, "detect_threshold": THRESHOLD}
+    else:
+        options |= {"clusterer": "isosplit", "detect_threshold": THRESHOLD}
+    found = run_sorter(name, whitened, folder=scratch / name, verbose=progress, **options)
+    return {unit: np.array(found.get_unit_spike_train(unit_id=unit)) for unit in found.unit_ids}
+
+
+def _ordered(spikes: dict[Any, np.ndarray], recording: "BaseRecording") -> "BaseSorting":
+    """Return units by decreasing number of spikes, each spike once and inside the recording."""
+    from spikeinterface.core import NumpySorting
+
+    n_samples = recording.get_num_samples(0)
+    trains = [np.unique(train[(train >= 0) & (train < n_samples)]) for train in spikes.values()]
+    trains = sorted((train for train in trains if len(train)), key=lambda train: (-len(train), int(train[0])))
+    sorting = NumpySorting.from_unit_dict(
+        [dict(enumerate(trains))], sampling_frequency=recording.get_sampling_frequency()
+    )
+    sorting.register_recording(recording)
+    return sorting
+
+
+def _spread(recording: "BaseRecording") -> np.ndarray:
+    """Return the median absolute deviation of every channel over chunks spread through the recording."""
+    return np.max([np.ptp(traces, axis=0) for _, _, traces in iterate_chunks(recording, max_chunks=20)], axis=0)
+
+
+def _count_events(recording: "BaseRecording") -> int:
+    """Return how often any channel falls below the threshold, in multiples of its noise."""
+    noise, count = None, 0
+    for _, _, traces in iterate_chunks(recording):
+        if noise is None:
+            noise = np.maximum(np.median(np.abs(traces), axis=0) / 0.6745, 1e-12)
+        below = (traces < -THRESHOLD * noise).any(axis=1)
+        count += int(np.sum(below[1:] & ~below[:-1]))
+        if count >= _FEWEST_EVENTS:
+            break
+    return count
