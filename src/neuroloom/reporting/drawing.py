@@ -1,14 +1,16 @@
 """Marks that many figures share: points, ticks, bands, scale bars, and honest thinning of long data."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neuroloom.reporting.palette import INK, LINE, MUTED
+from neuroloom.reporting.palette import INK, MUTED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 
 def thin_envelope(
@@ -34,7 +36,7 @@ def thin_envelope(
         return times_s, values
     edges = np.linspace(0, len(values), max(1, max_points // 2) + 1).astype(int)
     kept = []
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in pairwise(edges):
         stretch = values[start:stop]
         if np.isnan(stretch).all():
             kept += [start, start]
@@ -122,9 +124,7 @@ def round_length(about: float) -> float:
     return float(max(step for step in (1, 2, 5) if step * power <= about * (1 + 1e-9)) * power)
 
 
-def end_labels(
-    axes: "Axes", x: float, heights: Sequence[float], names: Sequence[str], colors: Sequence[str]
-) -> None:
+def end_labels(axes: "Axes", x: float, heights: list[float], names: list[str], colors: list[str]) -> None:
     """Label lines at their right ends, pushed apart where they would overlap."""
     low, high = axes.get_ylim()
     size = axes.get_window_extent().height or 200.0
@@ -141,10 +141,29 @@ def end_labels(
     for rank, index in enumerate(order):
         axes.annotate(
             names[index], (x, placed[rank]), xytext=(8, 0), textcoords="offset points", va="center",
-            color=colors[index], fontsize=12, fontweight="semibold", annotation_clip=False,
+            color=colors[index], fontsize=12, fontweight="bold", annotation_clip=False,
         )  # fmt: skip
 
 
-def zero_line(axes: "Axes", value: float = 0.0) -> None:
-    """Draw a thin reference line across the axes."""
-    axes.axhline(value, color=LINE, linewidth=1, zorder=0)
+def name_lines(axes: "Axes", names: Sequence[str], colors: Sequence[str]) -> None:
+    """Write the names of lines in their colours above the axes, at the right, in place of a legend."""
+    from matplotlib.offsetbox import AnchoredOffsetbox, HPacker, TextArea
+
+    words = [
+        TextArea(name, textprops={"color": color, "fontsize": 12, "fontweight": "bold"})
+        for name, color in zip(names, colors, strict=True)
+    ]
+    row = HPacker(children=[*words], pad=0, sep=10)
+    axes.add_artist(
+        AnchoredOffsetbox(
+            "lower right", child=row, pad=0, borderpad=0.3, frameon=False, bbox_to_anchor=(1, 1),
+            bbox_transform=axes.transAxes,
+        )
+    )  # fmt: skip
+
+
+def few_values(axis: "Axis", most: int, *, whole: bool = False) -> None:
+    """Let an axis name at most about `most` round values."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(nbins=most, steps=[1, 2, 5, 10], integer=whole))

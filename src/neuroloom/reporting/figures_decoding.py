@@ -5,12 +5,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neuroloom.reporting.drawing import points, thin_envelope, thin_evenly, value_label
+from neuroloom.reporting.drawing import (
+    few_values,
+    name_lines,
+    points,
+    thin_envelope,
+    thin_evenly,
+    value_label,
+)
 from neuroloom.reporting.palette import BLUE, GRID, HALF, INK, LINE, MUTED, VERMILLION, WIDE
 from neuroloom.reporting.svg import drawing, new_figure, shorten
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+LOSS_COLORS = (BLUE, VERMILLION, INK)
 
 
 @drawing
@@ -41,14 +50,12 @@ def predicted_over_true(
         axes.plot(*thin_envelope(times_s, true[:, column], max_points=max_points), color=INK, linewidth=1.3)
         line = thin_envelope(times_s, predicted[:, column], max_points=max_points)
         axes.plot(*line, color=VERMILLION, linewidth=1.7, alpha=0.9)
-        axes.yaxis.get_major_locator().set_params(nbins=4)
+        few_values(axes.yaxis, 4)
         axes.grid(axis="y", color=GRID)
         value_label(axes, shorten(names[column], 40))
-    panels[0].text(1, 1.04, "true", transform=panels[0].transAxes, ha="right", va="bottom", color=INK,
-                   fontweight="semibold")  # fmt: skip
-    panels[0].annotate("predicted", (1, 1.04), xycoords="axes fraction", xytext=(-34, 0), ha="right", va="bottom",
-                       textcoords="offset points", color=VERMILLION, fontweight="semibold")  # fmt: skip
+    name_lines(panels[0], ["true", "predicted"], [INK, VERMILLION])
     panels[-1].set_xlim(times_s[0], times_s[-1])
+    few_values(panels[-1].xaxis, int(width_px // 90))
     panels[-1].set_xlabel("Time (s)")
     return figure
 
@@ -60,7 +67,7 @@ def predicted_against_true(
     """Draw predicted against true values of one dimension, with the line of perfect agreement."""
     finite = np.flatnonzero(np.isfinite(true) & np.isfinite(predicted))
     shown = finite[thin_evenly(len(finite), max_count=1500)]
-    figure = new_figure(width_px, width_px * 0.78)
+    figure = new_figure(width_px, width_px * 0.7)
     axes = figure.subplots()
     both = np.concatenate([true[shown], predicted[shown]])
     low, high = (float(both.min()), float(both.max())) if len(both) else (0.0, 1.0)
@@ -69,13 +76,12 @@ def predicted_against_true(
     points(axes, true[shown], predicted[shown], color=BLUE, diameter=3.4, alpha=0.45)
     axes.set_xlim(low - pad, high + pad)
     axes.set_ylim(low - pad, high + pad)
-    axes.set_aspect("equal")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.get_major_locator().set_params(nbins=5)
+    few_values(axes.xaxis, 5)
+    few_values(axes.yaxis, 5)
     axes.set_xlabel("True")
     axes.set_title("Predicted", color=MUTED, fontweight="normal")
-    axes.text(0.03, 0.97, "\n".join(filter(None, [shorten(name, 30), score])), transform=axes.transAxes, va="top",
-              fontweight="semibold", linespacing=1.4)  # fmt: skip
+    words = "\n".join(filter(None, [shorten(name, 30), score]))
+    axes.text(0.03, 0.97, words, transform=axes.transAxes, va="top", fontweight="bold", linespacing=1.4)
     return figure
 
 
@@ -120,11 +126,11 @@ def training_loss(steps: np.ndarray, losses: Mapping[str, np.ndarray], *, width_
     """
     figure = new_figure(width_px, width_px * 0.6)
     axes = figure.subplots()
-    for (name, values), color in zip(losses.items(), (BLUE, VERMILLION, INK), strict=False):
+    for index, values in enumerate(losses.values()):
         values = np.asarray(values, float)
         known = np.isfinite(values)
         x, y = thin_envelope(np.asarray(steps, float)[known], values[known], max_points=600)
-        axes.plot(x, y, color=color, linewidth=1.6, label=name, marker="o" if len(x) == 1 else "")
+        axes.plot(x, y, color=LOSS_COLORS[index % 3], linewidth=1.6, marker="o" if len(x) == 1 else "")
     everything = np.concatenate([np.asarray(values, float) for values in losses.values()])
     everything = everything[np.isfinite(everything)]
     if len(everything) and everything.min() > 0 and everything.max() / everything.min() > 20:
@@ -132,7 +138,7 @@ def training_loss(steps: np.ndarray, losses: Mapping[str, np.ndarray], *, width_
         axes.minorticks_off()
     axes.grid(axis="y", color=GRID)
     axes.set_xlabel("Training step")
-    axes.xaxis.get_major_locator().set_params(integer=True, nbins=6)
-    axes.legend(loc="upper right", labelcolor="linecolor", handlelength=0, handletextpad=0)
+    few_values(axes.xaxis, 6, whole=True)
+    name_lines(axes, [shorten(name, 14) for name in losses], [LOSS_COLORS[i % 3] for i in range(len(losses))])
     value_label(axes, "Loss")
     return figure

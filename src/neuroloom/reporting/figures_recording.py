@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neuroloom.reporting.drawing import bare, round_length, scale_bar, thin_envelope
+from neuroloom.reporting.drawing import bare, few_values, round_length, scale_bar, thin_envelope, value_label
 from neuroloom.reporting.palette import BLUE, GRID, HALF, INK, MUTED, VERMILLION, WIDE, hue
 from neuroloom.reporting.svg import drawing, new_figure, shorten
 
@@ -45,41 +45,60 @@ def probe_layout(
     *,
     channel_ids: Sequence[object],
     bad_channel_ids: Collection[object] = (),
+    noise: np.ndarray | None = None,
+    noise_unit: str = "µV",
     width_px: float = HALF,
 ) -> "Figure":
-    """Draw the contacts of a probe as seen from the front.
+    """Draw the contacts of a probe from the front and, at the same depths, how noisy each channel is.
 
     Parameters
     ----------
     locations_um
-        (channels, 2 or 3) positions in µm; the first and last columns are drawn for three.
+        (channels, 2 or 3) positions in µm; the first and last columns are drawn.
     channel_ids
         One name per contact, written beside it where there is room.
     bad_channel_ids
         Channels that were left out; drawn as crosses.
+    noise
+        (channels,) or None.
     """
     xy = np.asarray(locations_um, float)[:, [0, -1]]
-    spread = np.ptp(xy, axis=0)
-    figure = new_figure(width_px, 320)
-    axes = figure.subplots()
-    bad = np.array([channel in bad_channel_ids for channel in channel_ids], bool)
-    room = len(xy) <= 40
-    size = 110 if room else 24
-    axes.scatter(*xy[~bad].T, s=size, color=BLUE, alpha=0.9, linewidths=0)
-    if bad.any():
-        axes.scatter(*xy[bad].T, s=size, color=VERMILLION, marker="X", linewidths=0)
-    if room:
-        for (x, y), channel, is_bad in zip(xy, channel_ids, bad, strict=True):
-            axes.annotate(
-                shorten(channel, 8), (x, y), xytext=(8, 0), textcoords="offset points", va="center",
-                fontsize=11, color=VERMILLION if is_bad else MUTED,
-            )  # fmt: skip
-    # A long thin shank drawn to scale would be a line: only moderate shapes keep their proportions.
-    if spread.max() <= 5 * max(spread.min(), 20.0):
+    across, along = np.ptp(xy, axis=0)
+    figure = new_figure(width_px, 340)
+    panels = figure.subplots(1, 1 if noise is None else 2, sharey=True, squeeze=False)[0]
+    axes = panels[0]
+    # A Neuropixels shank to scale would be a hair: past a point its width is exaggerated, and that is said.
+    to_scale = max(across, along) <= 25 * max(min(across, along), 10.0)
+    if to_scale:
         axes.set_aspect("equal", adjustable="datalim")
-    axes.margins(0.25 if room else 0.1)
-    axes.set_xlabel("Across the probe (µm)")
-    axes.set_title("Along the probe (µm)", color=MUTED, fontweight="normal")
+    depths = np.unique(np.round(xy[:, 1], 1))
+    gap_px = 250 / max(len(depths) - 1, 1)
+    diameter = float(np.clip(0.62 * gap_px, 2.5, 12))
+    bad = np.array([channel in bad_channel_ids for channel in channel_ids], bool)
+    axes.scatter(*xy[~bad].T, s=diameter**2, color=BLUE, linewidths=0)
+    axes.scatter(*xy[bad].T, s=1.4 * diameter**2, color=VERMILLION, marker="X", linewidths=0)
+    if gap_px >= 11 and len(xy) <= 48:
+        middle = (xy[:, 0].min() + xy[:, 0].max()) / 2
+        for (x, y), channel, is_bad in zip(xy, channel_ids, bad, strict=True):
+            side = -1 if x < middle else 1
+            axes.annotate(
+                shorten(channel, 8), (x, y), xytext=(side * (diameter / 2 + 4), 0),
+                textcoords="offset points", va="center", ha="right" if side < 0 else "left", fontsize=10.5,
+                color=VERMILLION if is_bad else MUTED,
+            )  # fmt: skip
+    axes.margins(0.2 if across else 0.05, 0.06)
+    few_values(axes.xaxis, 2)
+    axes.set_xlabel("Across (µm)" if to_scale else "Across (µm, widened)")
+    value_label(axes, "Along the probe (µm)")
+    if noise is not None:
+        panels[1].scatter(noise[~bad], xy[~bad, 1], s=26, color=BLUE, linewidths=0, alpha=0.8)
+        panels[1].scatter(noise[bad], xy[bad, 1], s=40, color=VERMILLION, marker="X", linewidths=0)
+        finite = noise[np.isfinite(noise)]
+        panels[1].set_xlim(0, 1.15 * float(finite.max(initial=0)) or 1.0)
+        few_values(panels[1].xaxis, 3)
+        panels[1].tick_params(axis="y", length=0)
+        panels[1].grid(axis="x", color=GRID)
+        panels[1].set_xlabel(f"Noise ({noise_unit})")
     return figure
 
 
@@ -89,12 +108,15 @@ def traces(excerpt: Excerpt, *, width_px: float = WIDE, color: str = INK) -> "Fi
 
     Every channel has the same scale, so a quiet channel looks quiet.
     """
-    voltage = np.asarray(excerpt.voltage, float)
+    voltage = np.array(excerpt.voltage, float)
     n_samples, n_channels = voltage.shape
-    voltage = voltage - np.nanmedian(voltage, axis=0) if n_samples else voltage
+    for column in range(n_channels):
+        known = voltage[np.isfinite(voltage[:, column]), column]
+        voltage[:, column] -= np.median(known) if len(known) else 0.0
+    known = np.abs(voltage[np.isfinite(voltage)])
     # Peaks may cross into the neighbour's lane; the bulk of the trace may not.
-    lane = 1.5 * float(np.nanpercentile(np.abs(voltage), 99.7)) if voltage.size else 1.0
-    lane = lane if np.isfinite(lane) and lane > 0 else 1.0
+    lane = 1.5 * float(np.percentile(known, 99.7)) if len(known) else 1.0
+    lane = lane or 1.0
     offsets = -np.arange(n_channels) * lane
     figure = new_figure(width_px, 70 + 42 * n_channels)
     axes = figure.subplots()
@@ -112,19 +134,15 @@ def traces(excerpt: Excerpt, *, width_px: float = WIDE, color: str = INK) -> "Fi
             )
     axes.set_yticks(offsets, [shorten(channel, 8) for channel in excerpt.channel_ids])
     axes.tick_params(axis="y", length=0)
-    axes.set_ylim(-(n_channels - 0.3) * lane, 0.9 * lane)
+    inside = (voltage + offsets)[np.isfinite(voltage)]
+    lowest, highest = float(inside.min(initial=offsets[-1])), float(inside.max(initial=0.0))
+    axes.set_ylim(min(lowest, offsets[-1] - 0.4 * lane) - 0.1 * lane, max(highest, 0.4 * lane) + 0.1 * lane)
     if n_samples:
-        axes.set_xlim(0, milliseconds[-1])
-        axes.xaxis.set_major_locator(_few_ticks(width_px))
+        axes.set_xlim(0, milliseconds[-1] + milliseconds[-1] / max(n_samples - 1, 1))
+        few_values(axes.xaxis, int(width_px // 90))
         axes.spines["bottom"].set_visible(True)
         axes.set_xlabel(f"Time from {excerpt.times_s[0]:.3f} s (ms)")
     axes.grid(axis="x", color=GRID)
     bar = round_length(lane)
     scale_bar(axes, bar, f"{bar:g} {excerpt.unit}")
     return figure
-
-
-def _few_ticks(width_px: float):
-    from matplotlib.ticker import MaxNLocator
-
-    return MaxNLocator(nbins=max(3, int(width_px // 110)), steps=[1, 2, 5, 10])

@@ -1,18 +1,27 @@
 """Figures of a session: spikes of every unit with the behaviour under them, and how active units are."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from neuroloom.reporting.drawing import thin_envelope, ticks, value_label
+from neuroloom.reporting.drawing import few_values, name_lines, thin_envelope, ticks, value_label
 from neuroloom.reporting.palette import BLUE, GRID, HALF, INK, WIDE, hue
 from neuroloom.reporting.svg import drawing, new_figure, shorten
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MAX_DIMENSIONS = 4
+
+
+class Trace(NamedTuple):
+    """A behaviour: times (n,) in s, values (n, dims), and a name per dimension."""
+
+    times_s: np.ndarray
+    values: np.ndarray
+    names: Sequence[str] = ()
 
 
 @drawing
@@ -20,7 +29,7 @@ def raster(
     spike_times_s: Sequence[np.ndarray],
     *,
     span_s: tuple[float, float],
-    behavior: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
+    behavior: Mapping[str, Trace] | None = None,
     trials_s: np.ndarray | None = None,
     width_px: float = WIDE,
 ) -> "Figure":
@@ -33,7 +42,7 @@ def raster(
     span_s
         The time that is drawn.
     behavior
-        Name -> (times (n,) in s, values (n,) or (n, dims)); the first four dimensions are drawn.
+        Name -> trace; its first four dimensions are drawn.
     trials_s
         (trials, 2) starts and ends, shaded.
     """
@@ -47,7 +56,9 @@ def raster(
     for axes in panels:
         for low, high in np.empty((0, 2)) if trials_s is None else trials_s:
             if high > start_s and low < stop_s:
-                axes.axvspan(max(low, start_s), min(high, stop_s), color=GRID, linewidth=0, zorder=-1)
+                axes.axvspan(
+                    max(low, start_s), min(high, stop_s), color=GRID, alpha=0.55, linewidth=0, zorder=-1
+                )
     axes = panels[0]
     inside = [np.asarray(t)[(np.asarray(t) >= start_s) & (np.asarray(t) <= stop_s)] for t in spike_times_s]
     rows = np.repeat(np.arange(n_units), [len(t) for t in inside])
@@ -58,8 +69,8 @@ def raster(
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
     value_label(axes, "Unit")
-    for axes, (name, (times_s, values)) in zip(panels[1:], behavior.items(), strict=True):
-        _behavior(axes, name, times_s, values, span_s=span_s, max_points=int(1.5 * width_px))
+    for axes, (name, trace) in zip(panels[1:], behavior.items(), strict=True):
+        _behavior(axes, name, trace, span_s=span_s, max_points=int(1.5 * width_px))
     panels[-1].set_xlim(start_s, stop_s)
     panels[-1].set_xlabel("Time (s)")
     figure.align_ylabels()
@@ -79,19 +90,22 @@ def firing_rates(rates_hz: np.ndarray, *, width_px: float = HALF) -> "Figure":
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.minorticks_off()
     axes.set_xlabel("Firing rate (Hz)")
-    axes.yaxis.get_major_locator().set_params(integer=True, nbins=5)
+    few_values(axes.yaxis, 5, whole=True)
     value_label(axes, "Units")
     return figure
 
 
-def _behavior(axes, name: str, times_s, values, *, span_s: tuple[float, float], max_points: int) -> None:
-    times_s, values = np.asarray(times_s, float), np.asarray(values, float)
-    values = values.reshape(len(times_s), -1)
+def _behavior(axes: "Axes", name: str, trace: Trace, *, span_s: tuple[float, float], max_points: int) -> None:
+    times_s = np.asarray(trace.times_s, float)
+    values = np.asarray(trace.values, float).reshape(len(times_s), -1)
     keep = (times_s >= span_s[0]) & (times_s <= span_s[1])
     n_dims = min(values.shape[1], MAX_DIMENSIONS)
-    for column in range(n_dims):
+    colors = [INK] if n_dims == 1 else [hue(column) for column in range(n_dims)]
+    for column, color in enumerate(colors):
         line = thin_envelope(times_s[keep], values[keep, column], max_points=max_points)
-        axes.plot(*line, color=INK if n_dims == 1 else hue(column), linewidth=1.4)
-    axes.yaxis.get_major_locator().set_params(nbins=3)
+        axes.plot(*line, color=color, linewidth=1.4)
+    few_values(axes.yaxis, 3)
     more = f" (first {n_dims} of {values.shape[1]} dimensions)" if values.shape[1] > n_dims else ""
     value_label(axes, shorten(name, 40) + more)
+    if n_dims > 1 and trace.names:
+        name_lines(axes, [shorten(each, 10) for each in trace.names[:n_dims]], colors)

@@ -108,7 +108,7 @@ def agreement_bars(names: list, accuracy: np.ndarray, *, width_px: float = HALF)
     if len(order) <= 24:
         axes.set_yticks(rows, [shorten(names[index], 14) for index in order])
         for row, value in zip(rows, accuracy[order], strict=True):
-            axes.text(value + 0.012, row, f"{value:.2f}", va="center", color=MUTED, fontsize=11)
+            axes.text(value + 0.012, float(row), f"{value:.2f}", va="center", color=MUTED, fontsize=11)
     else:
         axes.set_yticks([])
     axes.tick_params(axis="y", length=0)
@@ -144,17 +144,17 @@ def shaded_matrix(
     cell_px = min((width_px - 90) / max(n_columns, 1), 34)
     for (row, column), value in np.ndenumerate(values):
         axes.add_patch(
-            Rectangle((column + 0.03, row + 0.03), 0.94, 0.94, facecolor=BLUE if value > 0.004 else GRID,
-                      alpha=float(np.clip(value, 0.06, 1)) if value > 0.004 else 0.6, linewidth=0)
+            Rectangle((column + 0.03, row + 0.03), 0.94, 0.94, facecolor=BLUE if value >= 0.03 else GRID,
+                      alpha=float(min(value, 1)) if value >= 0.03 else 0.5, linewidth=0)
         )  # fmt: skip
-        if cell_px >= 26 and value >= 0.005:
+        if cell_px >= 26 and value >= 0.05:
             axes.text(
                 column + 0.5, row + 0.52, f"{value:.2f}".lstrip("0"), ha="center", va="center",
                 fontsize=11, color=SURFACE if value > 0.55 else INK,
             )  # fmt: skip
     axes.set_xlim(0, max(n_columns, 1))
     axes.set_ylim(max(n_rows, 1), 0)
-    _name_ticks(axes.xaxis, columns, fit=int((width_px - 90) // 34))
+    _name_ticks(axes.xaxis, columns, fit=int((width_px - 90) // 26))
     _name_ticks(axes.yaxis, rows, fit=24)
     axes.tick_params(length=0)
     for spine in axes.spines.values():
@@ -194,12 +194,12 @@ def _waveform(axes, card: UnitCard, color: str) -> None:
 
 
 def _footprint(axes, card: UnitCard, color: str) -> None:
-    """Mean waveforms where their contacts are, the strongest dozen channels."""
+    """Mean waveforms where their contacts are, the nearest eight channels."""
     bare(axes)
     xy = np.asarray(card.locations_um, float)[:, [0, -1]]
     size = np.ptp(card.template, axis=0)
     around = np.hypot(*(xy - xy[card.strongest]).T)
-    shown = sorted(np.argsort(around, kind="stable")[:12])
+    shown = sorted(np.argsort(around, kind="stable")[:8])
     steps = np.array(
         [np.min(d[d > 0], initial=np.inf) for d in np.abs(xy[shown][:, None] - xy[shown]).T.reshape(2, -1)]
     )
@@ -235,7 +235,7 @@ def _amplitudes(axes, card: UnitCard, color: str) -> None:
     shown = thin_evenly(len(amplitudes), max_count=250)
     bare(axes)
     points(axes, card.spike_times_s[shown] / 60, amplitudes[shown], color=color, diameter=2, alpha=0.6)
-    top = float(np.nanmax(amplitudes)) * 1.1 or 1.0
+    top = float(np.nanpercentile(amplitudes, 99.5)) * 1.15 or 1.0
     axes.set_ylim(0, top)
     minutes = max(card.duration_s / 60, 1e-9)
     axes.set_xlim(0, minutes)

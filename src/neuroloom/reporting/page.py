@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,9 +63,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Facts:
-    """Names with their values."""
+    """Names with their values: a card (``"half"``), or a line across (``"wide"``)."""
 
     items: Sequence[tuple[str, str]]
+    title: str = ""
+    size: Literal["wide", "half"] = "wide"
 
 
 @dataclass(frozen=True)
@@ -183,7 +186,7 @@ def render_page(
         config_rows=list(_flat(json.loads(to_json(dict(provenance.config))))),
         light=css_variables("light"),
         dark=css_variables("dark"),
-        is_number=_is_number,
+        numeric_columns=_numeric_columns,
         inline=_Inliner(),
         kind=lambda block: type(block).__name__.lower(),
     )
@@ -224,9 +227,11 @@ class _Inliner:
         return Markup(head + ">") + escape(words) + Markup(body)
 
 
-def _is_number(text: str) -> bool:
-    """Whether a cell reads as a number and so stands to the right."""
-    return text.strip("−-+<>≥≤~ %").replace(",", "").replace(".", "", 1).isdigit() or text in ("–", "")
+def _numeric_columns(table: Table) -> list[bool]:
+    """Say which columns hold numbers, with or without an interval, and so stand to the right."""
+    number = re.compile(r"(–|[−-]?[\d,]+(\.\d+)?( \([^()]* to [^()]*\))?)?")
+    columns = zip(*table.rows, strict=True) if table.rows else [()] * len(table.columns)
+    return [all(number.fullmatch(cell) for cell in cells) for cells in columns]
 
 
 def _flat(value: Any, path: str = ""):

@@ -43,7 +43,7 @@ STYLE: dict[str, Any] = {
     "axes.labelcolor": MUTED,
     "axes.labelsize": 12,
     "axes.titlesize": 12,
-    "axes.titleweight": "semibold",
+    "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.titlecolor": INK,
     "axes.titlepad": 10,

@@ -89,23 +89,23 @@ def decoding_section(
                 lambda width_px: score_by_session(
                     session_scores, metric=metric, chance=chance, width_px=width_px
                 ),
-                title=f"{metric} by session",
+                title=f"{metric[:1].upper()}{metric[1:]} by session",
                 alt=f"{metric} of {counted(len(session_scores), 'session')}: "
                 + ", ".join(f"{name} {written(value)}" for name, value in list(session_scores.items())[:20])
                 + ".",
             )
         )
     if losses is not None and len(losses):
-        table = losses
+        table, steps = losses, losses["step"].to_numpy(float)
         blocks.append(
             half(
                 lambda width_px: training_loss(
-                    table["step"].to_numpy(float),
+                    steps,
                     {str(name): table[name].to_numpy(float) for name in table.columns.drop("step")},
                     width_px=width_px,
                 ),
                 title="Training",
-                alt=f"Loss over {counted(int(table['step'].max()), 'training step')}.",
+                alt=f"Loss over {counted(int(steps[-1]), 'training step')}.",
             )
         )
     value = written(score) if np.isfinite(score) else "undefined"
@@ -130,12 +130,13 @@ def _regression(
     n_dims = min(true.shape[1], MAX_DIMENSIONS)
     left_out = f" The first {n_dims} of {true.shape[1]} dimensions." if true.shape[1] > n_dims else ""
     rows = _excerpt(times_s, true)
+    first_s, last_s = times_s[rows][[0, -1]]
     over_time = wide(
         lambda width_px: predicted_over_true(
             times_s[rows], true[rows, :n_dims], predicted[rows, :n_dims], names=names, width_px=width_px
         ),
         title="Predicted and true over time",
-        alt=f"Predicted and true {', '.join(names[:n_dims])} from {times_s[rows][0]:.1f} to {times_s[rows][-1]:.1f} s.",
+        alt=f"Predicted and true {', '.join(names[:n_dims])} from {first_s:.1f} to {last_s:.1f} s.",
         caption=f"A stretch from the middle of the held-out data.{left_out}",
     )
     scores = [f"{metric} {written(value)}" for value in dimension_scores or []]
@@ -151,7 +152,7 @@ def _regression(
             ),
             title=f"Predicted against true: {names[column]}",
             alt=f"Predicted against true {names[column]}. {scores[column]}".strip(),
-            caption="All held-out samples, thinned to 1,500 where there are more; the line is perfect agreement.",
+            caption="Held-out samples, evenly thinned to 1,500 where there are more; the line is agreement.",
         )
         for column in range(n_dims)
     ]

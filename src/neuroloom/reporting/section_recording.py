@@ -13,7 +13,7 @@ from neuroloom.reporting.page import Block, Facts, KeyFigure, Note, Section
 if TYPE_CHECKING:
     from spikeinterface.core import BaseRecording
 
-EXCERPT_S, MAX_CHANNELS = 0.1, 8
+EXCERPT_S, NOISE_S, MAX_CHANNELS = 0.1, 0.5, 8
 
 
 def recording_section(
@@ -44,31 +44,15 @@ def recording_section(
         ("Duration", spoken_duration(duration_s)),
         ("Segments", f"{recording.get_num_segments()}"),
         ("Samples stored as", str(recording.get_dtype())),
-        ("Left out", ", ".join(map(str, bad_channel_ids)) or "no channel"),
+        ("Gain", _gain(recording)),
+        ("Channels left out", ", ".join(map(str, bad_channel_ids)) or "none"),
     ]
-    gains = recording.get_channel_gains()
-    if gains is not None and recording.has_scaleable_traces():
-        facts.insert(
-            5, ("Step of the converter", ", ".join(f"{gain:.4g} µV" for gain in np.unique(gains)[:3]))
-        )
-    blocks: list[Block] = [Facts(facts)]
+    blocks: list[Block] = []
     if recording.has_probe():
-        blocks.append(
-            half(
-                lambda width_px: probe_layout(
-                    recording.get_channel_locations(),
-                    channel_ids=list(recording.channel_ids),
-                    bad_channel_ids=set(bad_channel_ids),
-                    width_px=width_px,
-                ),
-                title="Probe",
-                alt=f"Positions of {counted(n_channels, 'contact')} on the probe, in micrometres.",
-                caption="Contacts as seen from the front, named by channel."
-                + (" Crosses mark channels that were left out." if bad_channel_ids else ""),
-            )
-        )
+        blocks.append(_probe(recording, preprocessed, bad_channel_ids))
     else:
         blocks.append(Note("The recording carries no probe, so positions are unknown."))
+    blocks.append(Facts(facts, title="As stored", size="half"))
     excerpt = middle_excerpt(recording)
     if not len(excerpt.times_s):
         blocks.append(Note("The recording has no samples to draw."))
@@ -91,7 +75,7 @@ def recording_section(
                 wide(
                     lambda width_px: traces(cleaned, width_px=width_px),
                     title="As sorted",
-                    alt=f"The same stretch of {counted(len(cleaned.channel_ids), 'channel')} after preprocessing.",
+                    alt=f"The same stretch after preprocessing, on {len(cleaned.channel_ids)} channels.",
                     caption=preprocessing or "The same stretch after preprocessing.",
                 )
             )
@@ -102,6 +86,47 @@ def recording_section(
         blocks=blocks,
         key_figures=[KeyFigure(spoken_duration(duration_s), "recorded", counted(n_channels, "channel"))],
     )
+
+
+def _gain(recording: "BaseRecording") -> str:
+    if not recording.has_scaleable_traces():
+        return "unknown; voltage in steps of the converter"
+    return ", ".join(f"{gain:.4g} µV per step" for gain in np.unique(recording.get_channel_gains())[:3])
+
+
+def _probe(
+    recording: "BaseRecording", preprocessed: "BaseRecording | None", bad_channel_ids: Collection[object]
+) -> Block:
+    """Draw the contacts with the noise of each channel: of the preprocessed voltage where there is one."""
+    source = recording if preprocessed is None else preprocessed
+    stretch = middle_excerpt(source, duration_s=NOISE_S, max_channels=source.get_num_channels())
+    known = {
+        channel: _noise(stretch.voltage[:, column]) for column, channel in enumerate(stretch.channel_ids)
+    }
+    noise = np.array([known.get(channel, np.nan) for channel in recording.channel_ids])
+    n_channels = recording.get_num_channels()
+    middle = f", median {np.nanmedian(noise):.3g} {stretch.unit}" if np.isfinite(noise).any() else ""
+    return half(
+        lambda width_px: probe_layout(
+            recording.get_channel_locations(),
+            channel_ids=list(recording.channel_ids),
+            bad_channel_ids=set(bad_channel_ids),
+            noise=noise,
+            noise_unit=stretch.unit,
+            width_px=width_px,
+        ),
+        title="Probe and noise",
+        alt=f"Positions of {counted(n_channels, 'contact')} and the noise of each channel{middle}.",
+        caption=f"Contacts from the front; beside them the noise of each channel{middle} (scaled median "
+        f"absolute deviation{'' if preprocessed is None else ' after preprocessing'})."
+        + (" Crosses were left out." if bad_channel_ids else ""),
+    )
+
+
+def _noise(voltage: np.ndarray) -> float:
+    """Return the noise's standard deviation, told from the median deviation, in which spikes hardly count."""
+    known = voltage[np.isfinite(voltage)]
+    return 1.4826 * float(np.median(np.abs(known - np.median(known)))) if len(known) else np.nan
 
 
 def middle_excerpt(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neuroloom.reporting.drawing import thin_evenly
-from neuroloom.reporting.figures_session import firing_rates, raster
+from neuroloom.reporting.figures_session import Trace, firing_rates, raster
 from neuroloom.reporting.layout import half, wide
 from neuroloom.reporting.numbers import counted, spoken_duration, written
 from neuroloom.reporting.page import Block, Facts, Note, Section, Table
@@ -46,7 +46,11 @@ def session_section(session: "Session", *, span_s: tuple[float, float] | None = 
     rows = thin_evenly(n_units, max_count=MAX_UNITS)
     shown = [times_s[row] for row in rows]
     behavior = {
-        name: (np.asarray(values.t, float), np.asarray(values.values, float))
+        name: Trace(
+            np.asarray(values.t, float),
+            np.asarray(values.values, float),
+            [str(column) for column in getattr(values, "columns", [])],
+        )
         for name, values in list(session.behavior.items())[:MAX_BEHAVIORS]
     }
     span_s = span_s or _span(support, shown)
@@ -112,10 +116,11 @@ def _trials(session: "Session") -> Table:
     """Count trials by label, or name the range where a label has many values."""
     frame = session.trials.as_dataframe()  # pyright: ignore[reportOptionalMemberAccess]
     lengths_s = (frame["end"] - frame["start"]).to_numpy(float)
+    shortest, middle, longest = map(written, np.percentile(lengths_s, [0, 50, 100]))
     rows = [
         [
             "length (s)",
-            f"{written(lengths_s.min())} to {written(lengths_s.max())}, median {written(np.median(lengths_s))}",
+            f"{shortest} to {longest}, median {middle}",
         ]
     ]
     for label in frame.columns.drop(["start", "end"]):
@@ -125,4 +130,4 @@ def _trials(session: "Session") -> Table:
         else:
             text = f"{len(counts)} different values"
         rows.append([str(label), text])
-    return Table(["Trials", "Values (count)"], rows, title=f"{len(frame):,} trials", size="half")
+    return Table(["Property", "Values (count)"], rows, title=f"{len(frame):,} trials", size="half")

@@ -96,7 +96,7 @@ class _Units:
         # Several segments are laid end to end, as the reader's clock went.
         lengths = [analyzer.get_num_samples(segment) for segment in range(analyzer.get_num_segments())]
         self.starts_s = np.concatenate([[0], np.cumsum(lengths)[:-1]]) / self.rate_hz
-        spikes = self.sorting.to_spike_vector()
+        spikes: Any = self.sorting.to_spike_vector()
         self.times_s = spikes["sample_index"] / self.rate_hz + self.starts_s[spikes["segment_index"]]
         self.index = spikes["unit_index"]
         amplitudes = (
@@ -125,8 +125,8 @@ def _gallery(units: _Units) -> Block:
     cards = [_card(units, int(row)) for row in shown]
     left_out = len(units.ids) - len(cards)
     caption = (
-        "From top to bottom: mean waveform on the strongest channel with its standard deviation, and the mean on "
-        "the channels around it; autocorrelogram in bins of 1 ms; amplitudes over the recording."
+        "From top to bottom: mean waveform on the strongest channel with its standard deviation, and the "
+        "mean on the channels around it; autocorrelogram in bins of 1 ms; amplitudes over the recording."
     )
     if left_out:
         caption += f" Drawn are the {len(cards)} units with most spikes; the table has all {len(units.ids)}."
@@ -155,7 +155,7 @@ def _card(units: _Units, row: int) -> Figure:
     return small(
         lambda width_px: unit_card(card, width_px=width_px, color=hue(row)),
         title=f"Unit {units.ids[row]}",
-        alt=f"Unit {units.ids[row]}: {counted(int(mine.sum()), 'spike')} at {rate}, {amplitude} peak to peak, "
+        alt=f"Unit {units.ids[row]}: {counted(int(mine.sum()), 'spike')}, {rate}, {amplitude} peak to peak, "
         f"strongest on channel {channel}.",
         caption=f"{rate}, {amplitude}",
     )
@@ -225,10 +225,10 @@ def _example(units: _Units) -> Figure | None:
     return wide(
         lambda width_px: traces(excerpt, width_px=width_px),
         title="Spikes in the voltage",
-        alt=f"Preprocessed voltage on {counted(len(columns), 'channel')} with {counted(n_spikes, 'sorted spike')} "
-        "coloured by unit.",
-        caption="A stretch where many units fire, after preprocessing. Each spike is coloured on its unit's strongest "
-        "channel, in the colour of the unit's card below.",
+        alt=f"Preprocessed voltage on {counted(len(columns), 'channel')} with "
+        f"{counted(n_spikes, 'sorted spike')} coloured by unit.",
+        caption="A stretch where many units fire, after preprocessing. Each spike is coloured on its unit's "
+        "strongest channel, in the colour of the unit's card below.",
     )
 
 
@@ -249,8 +249,8 @@ def _agreement(agreement: "GroundTruthComparison | pd.DataFrame") -> tuple[list[
                 lambda width_px: agreement_bars(names, accuracy, width_px=width_px),
                 title="Agreement with the truth",
                 alt=f"Accuracy of each of {counted(len(names), 'true unit')}; mean {mean:.2f}.",
-                caption=f"{n_found} of {len(names)} true units were found with an accuracy of {FOUND} or more "
-                f"(teal). Mean accuracy {mean:.2f}.",
+                caption=f"{n_found} of {len(names)} true units were found with an accuracy of {FOUND} or "
+                f"more (teal). Mean accuracy {mean:.2f}.",
             )
         )
     if scores is not None and scores.size and max(scores.shape) <= 80:

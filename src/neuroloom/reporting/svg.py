@@ -137,7 +137,7 @@ def _clean(element: ElementTree.Element) -> None:
     if re.fullmatch(r"rotate\(-?0 .*\)", element.get("transform", "")):
         del element.attrib["transform"]
     if "style" in element.attrib:
-        style = _FONT.sub("", element.attrib["style"])
+        style = _FONT.sub("", element.attrib["style"]).replace("font-weight: 700", "font-weight: 600")
         style = _COLOUR.sub(lambda found: _VARIABLES[found.group()], style)
         element.set("style", re.sub(r"\s*([;:])\s*", r"\1", style).strip("; "))
     for child in list(element):
