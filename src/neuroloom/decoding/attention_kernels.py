@@ -1,0 +1,189 @@
+"""Attention on one CPU core without waste: window by window, inside the cache, nothing padded.
+
+Two fused operations with hand-written gradients. Both walk over the windows of a batch so that every
+intermediate of a window stays in the second-level cache, rotate queries, keys and values on the way (one
+complex product), and draw dropout masks from random bytes (a rate is rounded to a multiple of 1/256).
+`attention.py` chooses between these and `scaled_dot_product_attention`.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+def as_complex(x: Tensor) -> Tensor:
+    """View the last axis as pairs (real, imaginary): (..., d) float32 -> (..., d/2) complex64."""
+    return torch.view_as_complex(x.unflatten(-1, (-1, 2)))
+
+
+def as_real(x: Tensor) -> Tensor:
+    """Undo `as_complex`."""
+    return torch.view_as_real(x).flatten(-2)
+
+
+class KeepMasks:
+    """Dropout masks from random bytes: a sixth of the cost of Bernoulli draws.
+
+    Reproducible under torch's seed, of which one draw seeds the bytes.
+
+    Parameters
+    ----------
+    dropout
+        Probability of dropping an entry, rounded to k/256.
+    """
+
+    def __init__(self, dropout: float):
+        self.threshold = round(dropout * 256)
+        self.scale = 256 / (256 - self.threshold) if self.threshold < 256 else 0.0
+        seed = int(torch.randint(2**62, ()))
+        self.bits = np.random.SFC64(seed)
+
+    def draw(self, like: Tensor) -> Tensor:
+        """Return a float mask of 0 and 1, shaped as `like`."""
+        words = torch.from_numpy(self.bits.random_raw(-(-like.numel() // 8)).view(np.uint8))
+        mask = words[: like.numel()].view(like.shape).to(torch.float32)
+        return torch.ge(mask, float(self.threshold), out=mask)
+
+
+class SelfAttention(torch.autograd.Function):
+    """softmax(R q · R k / sqrt(d)) R v, un-rotated: attention among the latents of every window.
+
+    qkv (B, L, 3, H, d), rotation (L, d/2) complex -> (B, L, H, d)
+    """
+
+    @staticmethod
+    def forward(ctx: Any, qkv: Tensor, rotation: Tensor, dropout: float) -> Tensor:  # pyright: ignore
+        n_windows, n_latents, _, n_heads, dim_head = qkv.shape
+        there, back = _self_rotations(rotation, dim_head)
+        out = qkv.new_empty(n_windows, n_latents, n_heads, dim_head)
+        head_out = qkv.new_empty(n_heads, n_latents, dim_head)
+        turned_out, final = as_complex(head_out.transpose(0, 1)), as_complex(out)
+        unturn = rotation.conj().resolve_conj()[:, None]
+        masks = KeepMasks(dropout) if dropout else None
+        saved = []
+        for window, raw in enumerate(as_complex(qkv)):
+            query, key, value = as_real(raw * there).permute(1, 2, 0, 3)  # 3 x (H, L, d)
+            weights = torch.bmm(query, key.transpose(1, 2)).softmax(-1)  # (H, L, L)
+            keep = masks.draw(weights) if masks else None
+            torch.bmm(weights if keep is None else weights * keep, value, out=head_out)
+            torch.mul(turned_out, unturn, out=final[window])
+            saved.append((weights, keep))
+        if masks:
+            out *= masks.scale
+        ctx.save_for_backward(qkv, there, back, rotation, out)
+        ctx.saved, ctx.scale = saved, masks.scale if masks else 1.0
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor):  # pyright: ignore
+        qkv, there, back, rotation, out = ctx.saved_tensors
+        _, n_latents, _, n_heads, dim_head = qkv.shape
+        # Rotations keep inner products, so the row sums of dP * P may be taken after un-rotation.
+        row_sums = (grad * out).sum(-1).transpose(1, 2).unsqueeze(-1)  # (B, H, L, 1)
+        grad_qkv = torch.empty_like(qkv)
+        turned = qkv.new_empty(n_latents, 3, n_heads, dim_head)
+        grad_query, grad_key, grad_value = turned.permute(1, 2, 0, 3)
+        turn = (rotation * ctx.scale)[:, None]
+        grad_complex, turned_complex = as_complex(grad_qkv), as_complex(turned)
+        raw_grads = as_complex(grad.contiguous())
+        for window, raw in enumerate(as_complex(qkv)):
+            query, key, value = as_real(raw * there).permute(1, 2, 0, 3)
+            head_grad = as_real(raw_grads[window] * turn).transpose(0, 1)  # (H, L, d)
+            weights, keep = ctx.saved[window]
+            kept = weights if keep is None else weights * keep
+            torch.bmm(kept.transpose(1, 2), head_grad, out=grad_value)
+            scores = torch.bmm(head_grad, value.transpose(1, 2)).mul_(kept)
+            scores.addcmul_(weights, row_sums[window], value=-1)  # gradient of the scores
+            torch.bmm(scores, key, out=grad_query)
+            torch.bmm(scores.transpose(1, 2), query, out=grad_key)
+            torch.mul(turned_complex, back, out=grad_complex[window])
+        return grad_qkv, None, None
+
+
+class SpikeAttention(torch.autograd.Function):
+    """softmax(q · R k) R v over the spikes of every window: the encoder's cross-attention, ragged.
+
+    The query of a latent is the same in every window and the key and value of a spike depend on its unit
+    alone before they are rotated by its time, so both are made once (per latent, per unit); a spike costs a
+    gather and a complex product instead of a layer norm and a linear layer.
+
+    query (H, L, d) rotated and scaled; table (rows, 2, H, d) keys and values; row (n,) of every spike;
+    rotation (n, d/2) complex of every spike; offsets: B + 1 bounds of the windows -> (B, L, H, d) rotated
+    """
+
+    @staticmethod
+    def forward(  # pyright: ignore
+        ctx: Any,
+        query: Tensor,
+        table: Tensor,
+        row: Tensor,
+        rotation: Tensor,
+        offsets: list[int],
+        dropout: float,
+    ) -> Tensor:
+        n_heads, n_latents, dim_head = query.shape
+        out = query.new_zeros(len(offsets) - 1, n_latents, n_heads, dim_head)
+        masks = KeepMasks(dropout) if dropout else None
+        flat_table = as_complex(table)
+        saved = []
+        for window in range(len(out)):
+            inside = slice(offsets[window], offsets[window + 1])
+            key, value = _turned_keys_values(flat_table, row[inside], rotation[inside])
+            weights = torch.bmm(query, key.transpose(1, 2)).softmax(-1)  # (H, L, n)
+            keep = masks.draw(weights) if masks else None
+            kept = weights if keep is None else weights * keep
+            torch.bmm(kept, value, out=out[window].transpose(0, 1))
+            saved.append((weights, keep))
+        if masks:
+            out *= masks.scale
+        ctx.save_for_backward(query, table, row, rotation, out)
+        ctx.saved, ctx.offsets, ctx.scale = saved, offsets, masks.scale if masks else 1.0
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor):  # pyright: ignore
+        query, table, row, rotation, out = ctx.saved_tensors
+        row_sums = (grad * out).sum(-1).transpose(1, 2).unsqueeze(-1)  # (B, H, L, 1)
+        grad_query = torch.zeros_like(query)
+        grad_table = torch.zeros_like(table).flatten(1)
+        flat_table = as_complex(table)
+        for window, (weights, keep) in enumerate(ctx.saved):
+            inside = slice(ctx.offsets[window], ctx.offsets[window + 1])
+            if inside.start == inside.stop:
+                continue
+            key, value = _turned_keys_values(flat_table, row[inside], rotation[inside])
+            head_grad = grad[window].transpose(0, 1) * ctx.scale  # (H, L, d)
+            turned = query.new_empty(inside.stop - inside.start, *table.shape[1:])
+            grad_key, grad_value = turned.permute(1, 2, 0, 3)  # 2 x (H, n, d)
+            kept = weights if keep is None else weights * keep
+            torch.bmm(kept.transpose(1, 2), head_grad, out=grad_value)
+            scores = torch.bmm(head_grad, value.transpose(1, 2)).mul_(kept)
+            scores.addcmul_(weights, row_sums[window], value=-1)
+            grad_query.baddbmm_(scores, key)
+            torch.bmm(scores.transpose(1, 2), query, out=grad_key)
+            as_complex(turned).mul_(rotation[inside].conj()[:, None, None])
+            grad_table += torch.ops.aten.embedding_dense_backward(
+                turned.flatten(1), row[inside], len(table), -1, False
+            )
+        return grad_query, grad_table.view_as(table), None, None, None, None
+
+
+def _self_rotations(rotation: Tensor, dim_head: int) -> tuple[Tensor, Tensor]:
+    """Rotations (L, 3, 1, d/2) of queries, keys and values, and of their gradients back.
+
+    The 1/sqrt(d) of the scores rides on the queries.
+    """
+    there = rotation[:, None, None].repeat(1, 3, 1, 1)
+    there[:, 0] *= dim_head**-0.5
+    return there, there.conj().resolve_conj()
+
+
+def _turned_keys_values(table: Tensor, row: Tensor, rotation: Tensor) -> Tensor:
+    """Gather and rotate the keys and values of some spikes: (2, H, n, d)."""
+    turned = table.index_select(0, row).mul_(rotation[:, None, None])
+    return as_real(turned).permute(1, 2, 0, 3)
