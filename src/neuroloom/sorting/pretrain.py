@@ -145,12 +145,12 @@ def pretrain(
     kind = str(model.kind)
     if kind.startswith("detector"):
         objective = detector_objective(bank)
-        validation = detector_objective(held_out, n_windows=validation_size or 8192, name="validation")
+        validation = detector_objective(held_out, n_windows=validation_size or 4096, name="validation")
     else:
         loss = triplet_loss if kind == "extractor/paper" else identity_loss
         objective = extractor_objective(bank, loss=loss)
         validation = extractor_objective(
-            held_out, n_scenes=validation_size or 128, name="validation", loss=loss
+            held_out, n_scenes=validation_size or 48, name="validation", loss=loss
         )
     return train(
         model, objective, validation=validation, config=config, folder=folder, label=kind, quiet=quiet

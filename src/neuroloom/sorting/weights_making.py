@@ -1,4 +1,4 @@
-"""From a cell library to weights with a card, in one call; also ``python -m neuroloom.sorting.weights_making``.
+"""From a cell library to weights with a card: ``python -m neuroloom.sorting.weights_making``.
 
 Needs only torch, NumPy and the library: no simulator and no SpikeInterface.
 """
@@ -95,7 +95,7 @@ def make_weights(
         print(f"{kind}: {training.steps} steps fit into {minutes:g} minutes", flush=True)
     total = training.total_steps(1)
     training = dataclasses.replace(
-        training, evaluate_every=max(total // 10, 1), checkpoint_every=max(total // 5, 1)
+        training, evaluate_every=max(total // 6, 1), checkpoint_every=max(total // 6, 1)
     )
     started = time.monotonic()
     result = pretrain(model, bank, held_out, config=training, folder=out / "runs" / kind, quiet=quiet)
@@ -129,7 +129,7 @@ def split_cells(
 
 
 def identification_table(model: nn.Module, bank: Bank, *, seed: int, n_scenes: int = 48) -> dict[str, Any]:
-    """Return how often a spike is closest to its own unit's mean, embedded and as raw voltage, by loudness."""
+    """Return how often a spike is closest to its own unit's mean: embedded, and as raw voltage."""
     table = {}
     for name, (smallest, largest) in _NOISE_LEVELS.items():
         generator = torch.Generator().manual_seed(derive(seed, "identification", name))
