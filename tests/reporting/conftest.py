@@ -104,6 +104,9 @@ class Browser:
 
     def print_pdf(self, path: Path) -> Path:
         """Save the page as it would be printed on A4."""
+        # Paper has its own width and media; what the screen was set to must not follow it there.
+        self.call("Emulation.clearDeviceMetricsOverride")
+        self.call("Emulation.setEmulatedMedia", media="", features=[])
         pdf = self.call("Page.printToPDF", paperWidth=8.27, paperHeight=11.69, printBackground=True,
                         preferCSSPageSize=True)  # fmt: skip
         path.write_bytes(base64.b64decode(pdf["data"]))

@@ -109,7 +109,8 @@ def score_by_session(
     axes.set_xlim(min(start, float(np.nanmin([*values, 0.0]))) - 0.02, 1.1)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(axis="x", color=GRID)
-    axes.set_xlabel(metric if chance is None else f"{metric} (line: chance, {chance:.2f})")
+    name = metric[:1].upper() + metric[1:]
+    axes.set_xlabel(name if chance is None else f"{name} (line: chance, {chance:.2f})")
     return figure
 
 

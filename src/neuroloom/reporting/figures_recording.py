@@ -110,6 +110,11 @@ def traces(excerpt: Excerpt, *, width_px: float = WIDE, color: str = INK) -> "Fi
     """
     voltage = np.array(excerpt.voltage, float)
     n_samples, n_channels = voltage.shape
+    if width_px < 500:
+        # A phone has room for fewer spikes side by side.
+        n_samples = int(0.4 * n_samples)
+        voltage = voltage[:n_samples]
+    sample_times_s = excerpt.times_s[:n_samples]
     for column in range(n_channels):
         known = voltage[np.isfinite(voltage[:, column]), column]
         voltage[:, column] -= np.median(known) if len(known) else 0.0
@@ -121,14 +126,14 @@ def traces(excerpt: Excerpt, *, width_px: float = WIDE, color: str = INK) -> "Fi
     figure = new_figure(width_px, 70 + 42 * n_channels)
     axes = figure.subplots()
     bare(axes)
-    milliseconds = (excerpt.times_s - excerpt.times_s[0]) * 1e3 if n_samples else np.array([])
+    milliseconds = (sample_times_s - excerpt.times_s[0]) * 1e3 if n_samples else np.array([])
     max_points = int(2 * width_px)
     for column in range(n_channels):
         line = thin_envelope(milliseconds, voltage[:, column] + offsets[column], max_points=max_points)
         axes.plot(*line, color=color, linewidth=0.8)
     for index, (times_s, column) in enumerate(excerpt.spikes.values()):
         for time_s in times_s:
-            near = np.abs(excerpt.times_s - time_s) < 1e-3
+            near = np.abs(sample_times_s - time_s) < 1e-3
             axes.plot(
                 milliseconds[near], voltage[near, column] + offsets[column], color=hue(index), linewidth=1.8
             )

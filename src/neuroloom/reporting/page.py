@@ -22,7 +22,7 @@ class Figure:
     Attributes
     ----------
     svg
-        From `neuroloom.reporting.svg.to_svg`; the only field that is not escaped.
+        From `neuroloom.reporting.svg.to_svg`; not escaped, but refused if it could do more than draw.
     alt
         What the drawing shows, for those who cannot see it.
     title, caption
@@ -214,12 +214,12 @@ class _Inliner:
     def __call__(self, svg: str, *, title: str, alt: str):
         from markupsafe import Markup, escape
 
-        from neuroloom.reporting.svg import prefix_ids, view_box
+        from neuroloom.reporting.svg import prefix_ids, refuse_active, view_box
 
         self.count += 1
         name = f"f{self.count}"
         width, _ = view_box(svg)
-        head, body = prefix_ids(svg, f"{name}-").split(">", 1)
+        head, body = prefix_ids(refuse_active(svg), f"{name}-").split(">", 1)
         head += f' role="img" aria-labelledby="{name}-t {name}-d" style="max-width:{width:g}px"'
         words = Markup('<title id="{0}-t">{1}</title><desc id="{0}-d">{2}</desc>').format(
             name, title or "Figure", alt
@@ -228,8 +228,8 @@ class _Inliner:
 
 
 def _numeric_columns(table: Table) -> list[bool]:
-    """Say which columns hold numbers, with or without an interval, and so stand to the right."""
-    number = re.compile(r"(–|[−-]?[\d,]+(\.\d+)?( \([^()]* to [^()]*\))?)?")
+    """Say which columns hold numbers or intervals, and so stand to the right."""
+    number = re.compile(r"(–|[−-]?[\d,]+(\.\d+)?( to [−-]?[\d,]+(\.\d+)?)?)?")
     columns = zip(*table.rows, strict=True) if table.rows else [()] * len(table.columns)
     return [all(number.fullmatch(cell) for cell in cells) for cells in columns]
 

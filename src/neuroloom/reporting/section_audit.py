@@ -70,23 +70,28 @@ def _key_figures(curve: "AuditCurve") -> list[KeyFigure]:
 
 
 def _table(arms: Mapping[str, Sequence["Score"]], metric: str) -> Table:
-    """One row per size and one for what does not depend on it; one column per arm."""
-    sizes = sorted({row.size for rows in arms.values() for row in rows if row.size > 0})
+    """One row per size, one column per arm; what does not depend on the size stands below."""
+    sized = {arm: {row.size: row for row in rows} for arm, rows in arms.items() if rows[-1].size > 0}
+    sizes = sorted({size for rows in sized.values() for size in rows})
+    first = next(iter(sized), "")
+    columns = ["Size"]
+    for arm in sized:
+        columns += [arm.replace("_", " "), *(["95 % interval"] if arm == first else [])]
     lines = []
     for size in sizes:
-        found = [next((row for row in rows if row.size == size), None) for rows in arms.values()]
-        lines.append([str(size), *map(_interval, found)])
-    fixed = [rows[0] if rows[0].size <= 0 else None for rows in arms.values()]
-    if any(fixed):
-        lines.append(["any", *map(_interval, fixed)])
-    columns = ["Size", *(arm.replace("_", " ") for arm in arms)]
-    caption = "95 % intervals in parentheses; “any” does not depend on the size."
+        line = [str(size)]
+        for arm, rows in sized.items():
+            row = rows.get(size)
+            line.append("–" if row is None else written(row.score))
+            if arm == first:
+                line.append("–" if row is None else f"{written(row.low)} to {written(row.high)}")
+        lines.append(line)
+    fixed = [f"{arm} {_interval(rows[-1])}" for arm, rows in arms.items() if arm not in sized]
+    caption = f"At any size: {', '.join(fixed)}." if fixed else ""
     return Table(columns, lines, title=f"{metric} in numbers", caption=caption, size="half")
 
 
-def _interval(row: "Score | None") -> str:
-    if row is None:
-        return "–"
+def _interval(row: "Score") -> str:
     if not np.isfinite([row.low, row.high]).all():
         return written(row.score)
     return f"{written(row.score)} ({written(row.low)} to {written(row.high)})"

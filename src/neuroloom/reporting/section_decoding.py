@@ -131,9 +131,17 @@ def _regression(
     left_out = f" The first {n_dims} of {true.shape[1]} dimensions." if true.shape[1] > n_dims else ""
     rows = _excerpt(times_s, true)
     first_s, last_s = times_s[rows][[0, -1]]
+
+    def part(width_px: int) -> np.ndarray:
+        return rows if width_px > 500 else rows[: max(len(rows) // 2, 1)]
+
     over_time = wide(
         lambda width_px: predicted_over_true(
-            times_s[rows], true[rows, :n_dims], predicted[rows, :n_dims], names=names, width_px=width_px
+            times_s[part(width_px)],
+            true[part(width_px), :n_dims],
+            predicted[part(width_px), :n_dims],
+            names=names,
+            width_px=width_px,
         ),
         title="Predicted and true over time",
         alt=f"Predicted and true {', '.join(names[:n_dims])} from {first_s:.1f} to {last_s:.1f} s.",

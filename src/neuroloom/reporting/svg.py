@@ -8,6 +8,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from xml.etree import ElementTree
 
+from neuroloom.errors import DataError
 from neuroloom.reporting.palette import PALETTE, STYLE
 
 if TYPE_CHECKING:
@@ -20,6 +21,14 @@ SVG, XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
 _VARIABLES = {light: f"var(--fig-{name}, {light})" for name, (light, _) in PALETTE.items()}
 _COLOUR = re.compile("|".join(_VARIABLES))
 _NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
+_TAGS = {"svg", "g", "defs", "path", "use", "text", "clipPath", "rect", "image", "linearGradient", "stop"}
+_ATTRIBUTES = {
+    "xmlns", "viewBox", "id", "href", "d", "x", "y", "x1", "x2", "y1", "y2", "width", "height", "transform",
+    "style", "clip-path", "stroke-linejoin", "preserveAspectRatio", "gradientUnits", "offset",
+}  # fmt: skip
+_ATTRIBUTE = re.compile(r'\s+([\w:-]+)="([^"]*)"')
+_TAG = re.compile(r'</?(\w+)((?:\s+[\w:-]+="[^"]*")*)\s*/?>')
+_PICTURE = re.compile(r"data:image/png;base64,[\w+/=\s]*")
 _FONT = re.compile(r"\s*font-family: [^;]*;?")
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 # Invisible marks that reverse or hide the text after them.
@@ -71,6 +80,41 @@ def to_svg(figure: "Figure") -> str:
     root.attrib = {"xmlns": "http://www.w3.org/2000/svg", "stroke-linejoin": "round", **root.attrib}
     root.attrib.pop("version", None)
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def refuse_active(svg: str) -> str:
+    """Return `svg` unchanged if it can only draw: no scripts, no styles, no links, no loads.
+
+    Drawings may come back from files; what they may contain is listed, everything else is refused.
+
+    Raises
+    ------
+    DataError
+        Naming the first part that a drawing of ours never has.
+
+    Examples
+    --------
+    >>> refuse_active('<svg viewBox="0 0 9 9"><path d="M1 2"/></svg>')[:5]
+    '<svg '
+    """
+    bare = svg.strip()
+    # What is between the tags is text; a lone angle bracket there would be a tag that the pattern missed.
+    stray = [part for part in re.split(r"<[^<>]*>", bare) if "<" in part or ">" in part]
+    for tag in [*re.findall(r"<[^<>]*>", bare), *stray]:
+        found = _TAG.fullmatch(tag)
+        attributes = dict(_ATTRIBUTE.findall(found[2])) if found else {}
+        href, values = attributes.get("href", "#"), " ".join(attributes.values())
+        # Escapes of HTML (&) and CSS (\\) could spell what the other rules refuse.
+        loads = not (href.startswith("#") or _PICTURE.fullmatch(href)) or re.search(
+            r"url\((?!#)|[&\\]", values
+        )
+        if not found or found[1] not in _TAGS or not {*attributes} <= _ATTRIBUTES or loads:
+            raise DataError(
+                f"a drawing contains {tag[:80]!r}",
+                expected="an SVG written by neuroloom.reporting.svg.to_svg",
+                remedy="draw the figure again",
+            )
+    return svg
 
 
 def prefix_ids(svg: str, prefix: str) -> str:
