@@ -131,7 +131,7 @@ def seal(folder: Path, *, kind: str, provenance: Mapping[str, Any] | None = None
     files = {
         str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != MANIFEST
+        if path.is_file() and path != folder / MANIFEST
     }
     manifest = {"format": FORMAT, "kind": kind, "files": files, "provenance": dict(provenance or {})}
     write_text(folder / MANIFEST, to_json(manifest))

@@ -1,17 +1,127 @@
-"""x"""
+"""Verbs of the whole chain: demo, run, report."""
+
+import shlex
+import sys
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from neuroloom.cli import console
+from neuroloom.cli.recordings import RecordingOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(RecordingOptions):
+    """The main job: recording and behaviour in; sorted units, decoder, audit and one report page out."""
+
+    out: Path
+    """Run folder; a rerun resumes."""
+    behavior: Path | None = None
+    """Session folder, NWB file, or .csv table with a column time_s; without it the run ends after sorting."""
+    trials: Path | None = None
+    """A .csv table with columns start, end (seconds) and labels."""
+    target: str | None = None
+    """What to decode: a behaviour or a trial label."""
+    model: Literal["wiener", "gru"] = "wiener"
+    """Decoder."""
+    sorter: str = "auto"
+    """Sorter."""
+    test_fraction: float = 0.2
+    """The last part of the session, on which the decoder is scored."""
+    skip: tuple[Literal["decoding", "audit"], ...] = ()
+    """Stages to leave out."""
+    phy: bool = True
+    """Also export for curation in Phy."""
+    subject: str = "unknown"
+    """Name of the animal or person."""
+    seed: int = 0
+    """Seed of all that is random."""
+
+    def __call__(self) -> None:
+        from neuroloom.pipeline.chain import RunConfig, run
+        from neuroloom.sessions.behavior_files import read_behavior, read_trials
+
+        behavior, trials = read_behavior(self.behavior) if self.behavior else ({}, None)
+        if self.trials:
+            trials = read_trials(self.trials)
+        config = RunConfig(
+            sorter=self.sorter,
+            target=self.target,
+            model=self.model,
+            test_fraction=self.test_fraction,
+            phy=self.phy,
+            skip=self.skip,
+            seed=self.seed,
+        )
+        folder = run(
+            self.read(),
+            out=self.out,
+            behavior=behavior,
+            trials=trials,
+            session_id=self.recording.stem,
+            subject=self.subject,
+            source=str(self.recording),
+            command=shlex.join(["neuroloom", *sys.argv[1:]]),
+            config=config,
+            say=print,
+        )
+        finish(folder)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Demo:
-    """Do Demo."""
-    out: int = 1
-    def __call__(self): print(self)
+    """The main job on a simulated recording of a small population that controls a reaching hand."""
+
+    out: Path = Path("demo")
+    """Run folder; a rerun resumes."""
+    probe: str = "tetrode"
+    """Where the population is recorded: tetrode, linear-32, .."""
+    minutes: float = 3.0
+    """How long."""
+    seed: int = 0
+    """Seed of all that is random."""
+
+    def __call__(self) -> None:
+        from neuroloom.pipeline.demo import run_demo
+
+        finish(run_demo(self.out, probe=self.probe, minutes=self.minutes, seed=self.seed, say=print))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """Do Report."""
-    out: int = 1
-    def __call__(self): print(self)
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """Do Run."""
-    out: int = 1
-    def __call__(self): print(self)
+    """Write the page of a run again from what its stages left."""
+
+    folder: Positional[Path]
+    """Run folder."""
+    open: bool = False
+    """Show it in the browser."""
+
+    def __call__(self) -> None:
+        import webbrowser
+
+        from neuroloom.pipeline.pages import write_report
+
+        page = write_report(self.folder)
+        console.wrote(page, "the report")
+        if self.open:
+            webbrowser.open(page.absolute().as_uri())
+        else:
+            console.following(f"neuroloom report {self.folder} --open")
+
+
+def finish(folder: Path) -> None:
+    """Print the results of a run, what it wrote, and what to do next."""
+    from neuroloom.pipeline.pages import result_lines
+
+    for line in result_lines(folder):
+        print(line)
+    console.wrote(folder / "report.html", "the report: open it in a browser")
+    if (folder / "sorting" / "phy").exists():
+        console.wrote(folder / "sorting" / "phy", "for curation: phy template-gui params.py")
+    if (folder / "session").exists():
+        console.wrote(folder / "session" / "session.nwb", "units and behaviour")
+        console.following(
+            f"neuroloom decode fit --session {folder / 'session' / 'session.session'} --target NAME --out DIR"
+        )

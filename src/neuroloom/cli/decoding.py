@@ -56,3 +56,66 @@ class Fit:
         console.following(
             f"neuroloom decode predict --decoder {self.out} --session {self.session[0]} --out predicted.csv"
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predict:
+    """Decode a session and write what was predicted."""
+
+    decoder: Path
+    """Folder of a decoder."""
+    session: Path
+    """Session folder or NWB file."""
+    out: Path
+    """A .csv table: time_s, then one column per dimension (or the label)."""
+
+    def __call__(self) -> None:
+        from neuroloom.decoding.estimator import load_decoder
+        from neuroloom.decoding.evaluation import prediction_table
+
+        decoder = load_decoder(self.decoder)
+        table = prediction_table(decoder, read_sessions((self.session,))[0])
+        from neuroloom.artifacts import write_text
+
+        write_text(self.out, table.to_csv(index=False))
+        console.wrote(self.out, f"{len(table)} predictions")
+        console.following(f"neuroloom decode score --decoder {self.decoder} --session {self.session}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """Score a decoder on whole sessions: R2 of a behaviour, accuracy of a label."""
+
+    decoder: Path
+    """Folder of a decoder."""
+    session: tuple[Path, ...]
+    """Session folders or NWB files; they should be none that the decoder was trained on."""
+
+    def __call__(self) -> None:
+        from neuroloom.decoding.estimator import load_decoder
+
+        decoder = load_decoder(self.decoder)
+        rows = [(session.id, decoder.score(session)) for session in read_sessions(self.session)]
+        console.show_table(["session", "score"], rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapt:
+    """Teach a decoder the units of a new session."""
+
+    decoder: Path
+    """Folder of a decoder."""
+    session: Path
+    """Session folder or NWB file with the decoder's target."""
+    out: Path
+    """Folder for the adapted decoder."""
+
+    def __call__(self) -> None:
+        from neuroloom.decoding.estimator import load_decoder
+
+        decoder = load_decoder(self.decoder).adapt(read_sessions((self.session,))[0])
+        decoder.save(self.out)
+        console.wrote(self.out, "adapted decoder")
+        console.following(
+            f"neuroloom decode predict --decoder {self.out} --session {self.session} --out predicted.csv"
+        )

@@ -1,5 +1,7 @@
 """Verbs about voltage: sort, check."""
 
+import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,7 +63,15 @@ class Sort(RecordingOptions):
         from neuroloom.pipeline.chain import RunConfig, run
 
         config = RunConfig(sorter=self.sorter, phy=self.phy, seed=self.seed, skip=("decoding", "audit"))
-        folder = run(self.read(), out=self.out, config=config, say=print, source=str(self.recording))
+        folder = run(
+            self.read(),
+            out=self.out,
+            session_id=self.recording.stem,
+            source=str(self.recording),
+            command=shlex.join(["neuroloom", *sys.argv[1:]]),
+            config=config,
+            say=print,
+        )
         console.following(f"neuroloom run --recording {self.recording} --behavior FILE --out {folder}")
 
 

@@ -32,16 +32,22 @@ def write_sorting(
     """
     if sorting.get_num_segments() != 1:
         raise DataError(
-            f"a sorting of {sorting.get_num_segments()} segments", expected="one", remedy="save each segment alone"
+            f"a sorting of {sorting.get_num_segments()} segments",
+            expected="one",
+            remedy="save each segment alone",
         )
     trains = [np.asarray(sorting.get_unit_spike_train(unit_id=unit), np.int64) for unit in sorting.unit_ids]
-    times = sorting.get_times(segment_index=0) if sorting.has_recording() and sorting.has_time_vector(0) else None
+    times = (
+        sorting.get_times(segment_index=0) if sorting.has_recording() and sorting.has_time_vector(0) else None
+    )
     document = {
         "rate_hz": sorting.get_sampling_frequency(),
         "start_s": float(sorting.get_start_time(0)) if times is None else float(times[0]),
         "unit_ids": [unit.item() if isinstance(unit, np.generic) else unit for unit in sorting.unit_ids],
         "annotations": {
-            key: sorting.get_annotation(key) for key in ("sorter", "seed") if sorting.get_annotation(key) is not None
+            key: sorting.get_annotation(key)
+            for key in ("sorter", "seed")
+            if sorting.get_annotation(key) is not None
         },
     }
     arrays = {
@@ -106,18 +112,26 @@ def export_phy(
 
     folder = Path(folder)
     if analyzer.get_num_units() == 0:
-        raise DataError("a sorting without units", expected="units to curate", remedy="sort another recording")
+        raise DataError(
+            "a sorting without units", expected="units to curate", remedy="sort another recording"
+        )
     if not analyzer.has_recording():
         raise DataError(
-            "the analyzer has lost its recording", expected="the recording it was made from", remedy="analyze again"
+            "the analyzer has lost its recording",
+            expected="the recording it was made from",
+            remedy="analyze again",
         )
     keep_compiled()
     n_bytes = int(analyzer.get_total_samples()) * analyzer.get_num_channels() * 4
     with new_folder(folder, expected_bytes=n_bytes, replaces="params.py") as draft:
         draft.rmdir()  # the exporter makes it
         with quiet(), repeatable(0, "phy"):
+            # The exporter adds principal components, with a pickle among them, to the folder it is given.
+            in_memory = analyzer.copy()
+            if not in_memory.has_recording() and not in_memory.has_temporary_recording():
+                in_memory.set_temporary_recording(analyzer.recording)
             export_to_phy(
-                analyzer,
+                in_memory,
                 output_folder=draft,
                 use_relative_path=True,
                 verbose=False,

@@ -1,0 +1,195 @@
+"""The main job: a recording and its behaviour become units, a decoder, an audit and one page.
+
+Each stage takes what the one before it left in the run folder, so that a stopped run goes on where it was
+and `neuroloom report` needs nothing but the folder.
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from neuroloom import __version__, artifacts
+from neuroloom.errors import DataError, UnknownTarget
+from neuroloom.findings import refuse_errors
+from neuroloom.pipeline import pages, stages
+from neuroloom.pipeline.fingerprints import recording_fingerprint, sorting_fingerprint
+from neuroloom.pipeline.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    import pynapple as nap
+    from spikeinterface import BaseRecording, BaseSorting
+
+StageName = Literal["decoding", "audit"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """The choices of a run; all of them are written into the run folder and onto the page.
+
+    Attributes
+    ----------
+    sorter
+        ``"auto"`` or the name of a sorter.
+    target
+        What to decode; None takes the only behaviour or trial label, or else one called ``velocity``.
+    model
+        ``"wiener"`` or ``"gru"``.
+    decoder_options
+        Arguments of the decoder that differ from its defaults.
+    test_fraction
+        The last part of the session, on which the decoder is scored.
+    phy
+        Whether to export the sorting for Phy as well.
+    skip
+        Stages to leave out.
+    seed
+        Seed of all that is random.
+    """
+
+    sorter: str = "auto"
+    target: str | None = None
+    model: str = "wiener"
+    decoder_options: dict[str, Any] = field(default_factory=dict)
+    test_fraction: float = 0.2
+    phy: bool = True
+    skip: tuple[StageName, ...] = ()
+    seed: int = 0
+
+
+def run(
+    recording: "BaseRecording",
+    *,
+    out: str | os.PathLike,
+    behavior: "Mapping[str, nap.Tsd | nap.TsdFrame] | None" = None,
+    trials: "nap.IntervalSet | None" = None,
+    truth: "BaseSorting | None" = None,
+    session_id: str = "session",
+    subject: str = "unknown",
+    source: str = "",
+    command: str = "",
+    config: RunConfig | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Path:
+    """Sort, decode, audit and report one recording.
+
+    Parameters
+    ----------
+    recording
+        Any single-segment recording.
+    out
+        Run folder; a folder of an earlier run of the same recording is continued.
+    behavior, trials
+        What the animal did; without them the run ends after sorting.
+    truth
+        True units, where they are known: the page then shows agreement and what sorting cost in decoding.
+    session_id, subject
+        Names for the session.
+    source, command
+        Where the recording came from and how the run was started, for the page.
+    config
+        Every choice.
+    say
+        Called with one line of text per step.
+
+    Returns
+    -------
+    Path
+        The run folder, with ``report.html`` in it.
+
+    Raises
+    ------
+    DataError
+        If the recording, behaviour or folder cannot be used.
+    UnknownTarget
+        If the behaviour has no such target.
+    """
+    from neuroloom.sessions.checks import check_recording
+
+    config = config or RunConfig()
+    behavior = dict(behavior or {})
+    target = choose_target(config.target, behavior, trials) if "decoding" not in config.skip else None
+    findings = refuse_errors(check_recording(recording, work_folder=_existing_parent(Path(out))))
+    run_folder = RunFolder(Path(out), say=say)
+    with run_folder.locked():
+        data = recording_fingerprint(recording)
+        about = {
+            "source": source,
+            "command": command,
+            "session_id": session_id,
+            "subject": subject,
+            "target": target,
+            "config": dataclasses.asdict(config),
+            "data_fingerprint": data,
+            "findings": [finding.as_dict() for finding in findings],
+        }
+        artifacts.write_text(run_folder.path / "run.json", artifacts.to_json(about))
+        key = artifacts.fingerprint(__version__, data, config.sorter, config.phy, config.seed)
+        sorting = stages.sort_stage(run_folder, recording, key=key, config=config, truth=truth)
+        key = artifacts.fingerprint(key, session_id, subject, *_behavior_parts(behavior, trials))
+        if truth is not None:
+            key = artifacts.fingerprint(key, sorting_fingerprint(truth))
+        session = stages.session_stage(
+            run_folder, sorting, recording, behavior, trials, key=key, id=session_id, subject=subject
+        )
+        if target is not None and len(session.spikes):
+            key = artifacts.fingerprint(
+                key, target, config.model, config.decoder_options, config.test_fraction
+            )
+            stages.decode_stage(run_folder, session, target, key=key, config=config, truth=truth)
+            if "audit" not in config.skip:
+                stages.audit_stage(run_folder, session, target, key=key, config=config)
+        page = pages.write_report(run_folder.path, recording=recording, say=say)
+        run_folder.log("report", "done", path=str(page))
+    return run_folder.path
+
+
+def choose_target(
+    wanted: str | None, behavior: Mapping[str, Any], trials: "nap.IntervalSet | None"
+) -> str | None:
+    """Return the name of what to decode, or None where there is nothing.
+
+    Raises
+    ------
+    UnknownTarget
+        If `wanted` is neither a behaviour nor a trial label.
+    DataError
+        If nothing was wanted and there are several candidates.
+    """
+    labels = [] if trials is None else list(trials.metadata_columns)
+    candidates = [*behavior, *labels]
+    if wanted is not None:
+        if wanted not in candidates:
+            raise UnknownTarget(
+                f"target {wanted!r}",
+                expected=f"one of {candidates}" if candidates else "a behaviour, but none was given",
+                remedy="pass --target with one of these" if candidates else "pass --behavior FILE",
+            )
+        return wanted
+    if "velocity" in behavior:
+        return "velocity"
+    for only in (list(behavior), labels):
+        if len(only) == 1:
+            return only[0]
+        if len(only) > 1:
+            raise DataError(f"no target was chosen among {candidates}", expected="one of them",
+                            remedy="pass --target NAME")  # fmt: skip
+    return None
+
+
+def _behavior_parts(behavior: Mapping[str, Any], trials: "nap.IntervalSet | None") -> list[Any]:
+    parts: list[Any] = []
+    for name, series in sorted(behavior.items()):
+        parts += [name, series.t, series.values]
+    if trials is not None:
+        parts += [trials.values, {name: list(trials[name]) for name in trials.metadata_columns}]
+    return parts
+
+
+def _existing_parent(folder: Path) -> Path:
+    folder = folder.absolute()
+    while not folder.is_dir():
+        folder = folder.parent
+    return folder

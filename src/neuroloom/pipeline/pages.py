@@ -1,0 +1,217 @@
+"""The page of a run, put together from what its stages left."""
+
+import json
+import platform
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neuroloom import __version__, artifacts
+from neuroloom.errors import CorruptArtifact, MissingFile
+from neuroloom.findings import Finding
+from neuroloom.reporting import sections
+from neuroloom.reporting.page import Provenance, Section, Summary, write_page
+from neuroloom.reporting.section_files import FILE, read_section, write_section
+
+if TYPE_CHECKING:
+    from spikeinterface import BaseRecording
+
+# Stage -> the builder of its section, in the order of the page.
+STAGES = ("recording", "sorting", "session", "decoding", "audit")
+PACKAGES = ("spikeinterface", "pynapple", "torch", "scikit-learn", "numpy", "scipy")
+
+
+def write_report(
+    folder: Path,
+    *,
+    recording: "BaseRecording | None" = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Path:
+    """Write ``report.html`` of a run folder and return its path.
+
+    Parameters
+    ----------
+    folder
+        A run folder with at least its sorting finished.
+    recording
+        The voltage, to draw it; without it the drawing of an earlier report is used.
+    say
+        Called with one line of text.
+
+    Raises
+    ------
+    MissingFile, CorruptArtifact
+        If the folder is not a run, or a stage in it is damaged.
+    """
+    folder = Path(folder)
+    about = read_about(folder)
+    if recording is not None:
+        _draw_recording(folder, recording, about)
+    page_sections, seconds = [], []
+    for stage in STAGES:
+        if stage == "recording":
+            if (folder / "page" / stage / FILE).exists():
+                page_sections.append(read_section(folder / "page" / stage))
+        elif (folder / stage).exists():
+            artifacts.verify(folder / stage)
+            page_sections.append(_BUILDERS[stage](folder / stage, about))
+            seconds.append((stage, json.loads((folder / stage / "stage.json").read_text())["seconds"]))
+    findings = [Finding(**finding) for finding in about["findings"]]
+    if (folder / "session").exists():
+        findings += [Finding(**finding) for finding in _summary(folder / "session")["findings"]]
+    page = write_page(
+        folder,
+        summary=_summarise(about, folder),
+        sections=page_sections,
+        provenance=Provenance(
+            version=__version__,
+            command=about["command"],
+            config={**about["config"], "source": about["source"], "target": about["target"]},
+            seed=about["config"]["seed"],
+            data_fingerprint=about["data_fingerprint"],
+            stages=seconds,
+            packages={"python": platform.python_version(), **_versions()},
+        ),
+        findings=findings,
+    )
+    say(f"report: {page}")
+    return page
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """Return ``run.json`` of a run folder.
+
+    Raises
+    ------
+    MissingFile, CorruptArtifact
+        If there is none, or it cannot be read.
+    """
+    path = Path(folder) / "run.json"
+    if not path.is_file():
+        raise MissingFile(
+            f"{folder} is not a neuroloom run",
+            expected="a folder with run.json",
+            remedy="pass --out of a run",
+        )
+    try:
+        about = json.loads(path.read_text())
+        about["config"]["seed"], about["findings"], about["command"], about["source"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise CorruptArtifact(
+            f"{path} cannot be read ({error})", expected="what `neuroloom run` wrote", remedy="run again"
+        ) from None
+    return about
+
+
+def result_lines(folder: Path) -> list[str]:
+    """Return what came out of a run, a sentence per line."""
+    return list(_summarise(read_about(folder), folder).sentences)
+
+
+def _draw_recording(folder: Path, recording: "BaseRecording", about: dict[str, Any]) -> None:
+    from neuroloom.sorting.preprocessing import prepare
+
+    prepared = prepare(recording, seed=about["config"]["seed"])
+    section = sections.recording_section(
+        recording,
+        preprocessed=prepared.recording,
+        bad_channel_ids=list(prepared.removed),
+        preprocessing=", then ".join(prepared.steps),
+    )
+    write_section(section, folder / "page" / "recording")
+
+
+def _sorting(stage: Path, about: dict[str, Any]) -> Section:
+    import pandas as pd
+
+    from neuroloom.sorting.quality import read_analyzer
+
+    analyzer = read_analyzer(stage / "analyzer") if (stage / "analyzer").exists() else None
+    agreement = stage / "agreement.csv"
+    return sections.sorting_section(
+        analyzer,
+        agreement=pd.read_csv(agreement, index_col="gt_unit_id") if agreement.exists() else None,
+        lead=f"Found by {_summary(stage)['sorter']}.",
+    )
+
+
+def _session(stage: Path, about: dict[str, Any]) -> Section:
+    from neuroloom.sessions.session import Session
+
+    return sections.session_section(Session.load(stage / "session.session"))
+
+
+def _decoding(stage: Path, about: dict[str, Any]) -> Section:
+    summary = _summary(stage)
+    stored = artifacts.load_artifact(stage / "predictions", kind="predictions")
+    return sections.decoding_section(
+        _series(stored, "predicted"),
+        _series(stored, "true"),
+        target=summary["target"],
+        model=summary["model"],
+        metric=summary["metric"],
+        score=_number(summary["score"]),
+        session_scores={name: _number(score) for name, score in summary["comparison"].items()},
+        lead=summary["lead"],
+    )
+
+
+def _series(stored: artifacts.Artifact, name: str) -> Any:
+    import pynapple as nap
+
+    values, times_s = stored.arrays[name], stored.arrays["times_s"]
+    if "classes" in stored.document:
+        return [stored.document["classes"][code] for code in values]
+    if values.ndim == 1:
+        return nap.Tsd(times_s, values)
+    return nap.TsdFrame(times_s, values, columns=stored.document["columns"])
+
+
+def _audit(stage: Path, about: dict[str, Any]) -> Section:
+    from neuroloom.auditing.curve import AuditCurve
+
+    return sections.audit_section(AuditCurve.load(stage / "curve"))
+
+
+_BUILDERS: dict[str, Callable[[Path, dict[str, Any]], Section]] = {
+    "sorting": _sorting,
+    "session": _session,
+    "decoding": _decoding,
+    "audit": _audit,
+}
+
+
+def _summarise(about: dict[str, Any], folder: Path) -> Summary:
+    sentences = []
+    if (folder / "sorting").exists():
+        sorting = _summary(folder / "sorting")
+        sentences.append(
+            f"{sorting['sorter']} found {sorting['n_units']} units in {sorting['duration_s']:.0f} s."
+        )
+        if sorting.get("n_true_units"):
+            sentences.append(
+                f"{sorting['n_well_detected']} of the {sorting['n_true_units']} true units were found with "
+                f"an accuracy of .8 or more (mean accuracy {sorting['mean_accuracy']:.2f})."
+            )
+    if (folder / "decoding").exists():
+        sentences.append(_summary(folder / "decoding")["lead"])
+    return Summary(title=about["session_id"], subtitle=about["source"], sentences=sentences)
+
+
+def _summary(stage: Path) -> dict[str, Any]:
+    return json.loads((stage / "stage.json").read_text())["summary"]
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

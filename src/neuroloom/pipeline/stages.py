@@ -1,0 +1,183 @@
+"""The stages of the main job, each from the outputs of those before it to a folder of its own."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neuroloom import artifacts
+from neuroloom.pipeline.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    import pynapple as nap
+    from spikeinterface import BaseRecording, BaseSorting
+
+    from neuroloom.pipeline.chain import RunConfig
+    from neuroloom.sessions.session import Session
+
+WELL_DETECTED = 0.8
+
+
+def sort_stage(
+    run: RunFolder,
+    recording: "BaseRecording",
+    *,
+    key: str,
+    config: "RunConfig",
+    truth: "BaseSorting | None" = None,
+) -> "BaseSorting":
+    """Sort; leave the sorting, folders for SpikeInterface and Phy, and the agreement with a known truth."""
+    from neuroloom.sorting.export import export_phy, read_sorting
+    from neuroloom.sorting.quality import analyze
+    from neuroloom.sorting.sorter import sort
+
+    def make(draft: Path) -> dict[str, Any]:
+        sorting = sort(recording, sorter=config.sorter, seed=config.seed, folder=draft / "sorting")
+        summary = {
+            "sorter": sorting.get_annotation("sorter"),
+            "n_units": len(sorting.unit_ids),
+            "duration_s": recording.get_total_duration(),
+        }
+        if len(sorting.unit_ids):
+            analyzer = analyze(sorting, recording, draft / "analyzer", seed=config.seed)
+            if config.phy:
+                export_phy(analyzer, draft / "phy")
+        if truth is not None:
+            summary |= _write_agreement(sorting, truth, draft / "agreement.csv")
+        return summary
+
+    folder = run.stage("sorting", make, key=key, seed=config.seed)
+    return read_sorting(folder / "sorting")
+
+
+def session_stage(
+    run: RunFolder,
+    sorting: "BaseSorting",
+    recording: "BaseRecording",
+    behavior: "Mapping[str, nap.Tsd | nap.TsdFrame]",
+    trials: "nap.IntervalSet | None",
+    *,
+    key: str,
+    id: str,
+    subject: str,
+) -> "Session":
+    """Join units and behaviour; leave the session as a session folder and as NWB."""
+    from neuroloom.sessions.checks import check_session, check_sorting
+    from neuroloom.sessions.session import Session
+
+    def make(draft: Path) -> dict[str, Any]:
+        session = _join(sorting, recording, behavior, trials, id=id, subject=subject)
+        session.save(draft / "session.session")
+        session.to_nwb(draft / "session.nwb")
+        findings = [*check_sorting(sorting, recording), *check_session(session)]
+        return {"n_units": len(session.spikes), "findings": [finding.as_dict() for finding in findings]}
+
+    return Session.load(run.stage("session", make, key=key) / "session.session")
+
+
+def decode_stage(
+    run: RunFolder,
+    session: "Session",
+    target: str,
+    *,
+    key: str,
+    config: "RunConfig",
+    truth: "BaseSorting | None" = None,
+) -> Path:
+    """Fit a decoder, score it on held-out time, and the same from the true units where they are known."""
+    from neuroloom.decoding.evaluation import fit_and_score
+
+    def fit(session: "Session"):
+        return fit_and_score(
+            [session],
+            target,
+            model=config.model,
+            options=config.decoder_options,
+            test_fraction=config.test_fraction,
+            seed=config.seed,
+        )
+
+    def make(draft: Path) -> dict[str, Any]:
+        result = fit(session)
+        result.decoder.save(draft / "decoder")
+        held_out = result.held_out[session.id]
+        arrays = {"times_s": held_out.times_s, "predicted": held_out.predicted, "true": held_out.true}
+        document = {"columns": held_out.columns}
+        if held_out.classes is not None:
+            document["classes"] = list(held_out.classes)
+        artifacts.save_artifact(draft / "predictions", kind="predictions", arrays=arrays, document=document)
+        score = result.scores[session.id]
+        comparison = {"sorted units": score}
+        lead = f"{config.model} decoder of {target}: {result.metric} {_spoken(score)} on held-out time"
+        if truth is not None:
+            comparison["true units"] = fit(_with_units(session, truth)).scores[session.id]
+            lead += f", {_spoken(comparison['true units'])} from the true units"
+        return {
+            "target": target,
+            "model": config.model,
+            "metric": result.metric,
+            "score": score,
+            "comparison": comparison,
+            "lead": lead + ".",
+        }
+
+    return run.stage("decoding", make, key=key, seed=config.seed)
+
+
+def audit_stage(run: RunFolder, session: "Session", target: str, *, key: str, config: "RunConfig") -> Path:
+    """Measure how few dimensions of the population the target needs, beside the controls."""
+    from neuroloom.auditing.decoders import audit_session
+
+    def make(draft: Path) -> dict[str, Any]:
+        curve = audit_session(session, target, seed=config.seed)
+        curve.save(draft / "curve")
+        return {"summary": curve.summary().to_dict(orient="records")}
+
+    return run.stage("audit", make, key=key, seed=config.seed)
+
+
+def _join(sorting, recording, behavior, trials, *, id: str, subject: str) -> "Session":
+    from neuroloom.sessions.session import Session
+
+    start_s = float(recording.get_start_time(0)) if recording.get_start_time(0) else 0.0
+    support = (start_s, start_s + recording.get_total_duration())
+    return Session.from_sorting(
+        sorting, id=id, behavior=behavior, trials=trials, subject=subject, time_support=support
+    )
+
+
+def _with_units(session: "Session", truth: "BaseSorting") -> "Session":
+    from neuroloom.sessions.session import Session
+
+    return Session.from_sorting(
+        truth,
+        id=session.id,
+        behavior=session.behavior,
+        trials=session.trials,
+        subject=session.subject,
+        time_support=session.time_support,
+    )
+
+
+def _write_agreement(sorting: "BaseSorting", truth: "BaseSorting", path: Path) -> dict[str, Any]:
+    import pandas as pd
+    from spikeinterface.comparison import compare_sorter_to_ground_truth
+
+    if len(sorting.unit_ids) == 0:
+        columns = ["accuracy", "recall", "precision", "false_discovery_rate", "miss_rate"]
+        table = pd.DataFrame(0.0, index=pd.Index(truth.unit_ids, name="gt_unit_id"), columns=columns)
+    else:
+        table = compare_sorter_to_ground_truth(truth, sorting, exhaustive_gt=True).get_performance()
+        table.index.name = "gt_unit_id"
+    accuracy = table["accuracy"].astype(float)
+    table.to_csv(path)
+    return {
+        "n_true_units": len(table),
+        "n_well_detected": int((accuracy >= WELL_DETECTED).sum()),
+        "mean_accuracy": float(accuracy.mean()),
+    }
+
+
+def _spoken(score: float) -> str:
+    return f"{score:.2f}" if np.isfinite(score) else "undefined"
