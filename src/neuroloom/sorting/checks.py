@@ -46,7 +46,9 @@ def check_recording(
     """
     n_channels, rate_hz = recording.get_num_channels(), float(recording.get_sampling_frequency())
     if not (math.isfinite(rate_hz) and rate_hz > 0):
-        return [_error(f"sampling rate is {rate_hz:g} Hz", "recording", "pass the rate of the recording system")]
+        return [
+            _error(f"sampling rate is {rate_hz:g} Hz", "recording", "pass the rate of the recording system")
+        ]
     n_segments = recording.get_num_segments()
     if n_channels == 0 or n_segments == 0 or recording.get_total_samples() == 0:
         return [_error("it is empty", "recording", "check that the right file was recorded and passed")]
@@ -74,13 +76,17 @@ def check_sorting(sorting: "BaseSorting", recording: "BaseRecording | None" = No
         The recording that it belongs to, for times past the end.
     """
     if len(sorting.unit_ids) == 0:
-        return [Finding("warning", "it has no units", "sorting", "nothing to decode; check traces and threshold")]
+        return [
+            Finding("warning", "it has no units", "sorting", "nothing to decode; check traces and threshold")
+        ]
     findings = []
     if recording is not None and not math.isclose(
         sorting.get_sampling_frequency(), recording.get_sampling_frequency(), rel_tol=1e-6
     ):
         what = f"sampling rate {sorting.get_sampling_frequency():g} Hz"
-        findings.append(_error(what, "sorting", f"use the recording's {recording.get_sampling_frequency():g} Hz"))
+        findings.append(
+            _error(what, "sorting", f"use the recording's {recording.get_sampling_frequency():g} Hz")
+        )
     if len(sorting.unit_ids) == 1:
         findings.append(Finding("info", "it has one unit", "sorting", "population methods need more"))
     for unit in sorting.unit_ids:
@@ -134,10 +140,14 @@ def _check_layout(recording: "BaseRecording", *, n_segments: int, rate_hz: float
         findings.append(_error(what, "recording", f"pass at least {SHORTEST_S} s"))
     elif duration_s < SHORT_S:
         what = f"it lasts {duration_s:.1f} s"
-        findings.append(Finding("warning", what, "recording", f"units are found reliably from about {SHORT_S:g} s"))
+        findings.append(
+            Finding("warning", what, "recording", f"units are found reliably from about {SHORT_S:g} s")
+        )
     if not 5_000 <= rate_hz <= 200_000:
         what = f"sampling rate is {rate_hz:g} Hz"
-        findings.append(Finding("warning", what, "recording", "spikes need about 10 to 40 kHz; check the rate"))
+        findings.append(
+            Finding("warning", what, "recording", "spikes need about 10 to 40 kHz; check the rate")
+        )
     if recording.get_annotation(UNKNOWN_GAIN):
         what = "the gain is not known, so stored units are taken for microvolt"
         findings.append(Finding("info", what, "recording", "pass the gain for amplitudes in microvolt"))
@@ -176,13 +186,17 @@ def _check_space(recording: "BaseRecording", folder: Path) -> list[Finding]:
 
 def _check_samples(recording: "BaseRecording", scan: Scan) -> list[Finding]:
     if np.nanmax(np.nan_to_num(scan.sd)) == 0 and scan.n_missing.sum() == 0:
-        return [Finding("warning", "it is silent: every channel is constant", "recording", "check the amplifier")]
+        return [
+            Finding("warning", "it is silent: every channel is constant", "recording", "check the amplifier")
+        ]
     findings = []
     bad = bad_channels(recording, scan)
     for channel, reason in bad.items():
         findings.append(Finding("warning", f"{reason}; left out", f"channel {channel}", "check the contact"))
     if len(bad) == len(scan.sd):
-        findings.append(_error("no channel is usable", "recording", "check the amplifier and the file's layout"))
+        findings.append(
+            _error("no channel is usable", "recording", "check the amplifier and the file's layout")
+        )
     good = [index for index, channel in enumerate(recording.channel_ids) if str(channel) not in bad]
     n_missing = int(scan.n_missing[good].sum())
     share = n_missing / max(scan.n_samples * len(good), 1)
@@ -213,7 +227,9 @@ def _check_trains(trains: list[np.ndarray], *, ends: list[int] | None, where: st
             findings.append(_error(f"{count} {what}", where, "mend the file that the times came from"))
         elif count:
             action = "sorted" if what == "times out of order" else "dropped"
-            findings.append(Finding("warning", f"{count} {what}; {action}", where, "check where the times come from"))
+            findings.append(
+                Finding("warning", f"{count} {what}; {action}", where, "check where the times come from")
+            )
     return findings
 
 

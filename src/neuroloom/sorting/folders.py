@@ -178,7 +178,9 @@ def check_sizes(folder: Path) -> None:
     if not path.is_file():
         return
     try:
-        sizes = {str(name): int(entry["bytes"]) for name, entry in json.loads(path.read_text())["files"].items()}
+        sizes = {
+            str(name): int(entry["bytes"]) for name, entry in json.loads(path.read_text())["files"].items()
+        }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorruptArtifact(
             f"{path} cannot be read ({error})", expected="a neuroloom manifest", remedy=_AGAIN

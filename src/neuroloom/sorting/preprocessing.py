@@ -148,7 +148,9 @@ def _broken_channels(recording: "BaseRecording", *, seed: int) -> dict[str, str]
 
 
 def _without(recording: "BaseRecording", removed: dict[str, str]) -> "BaseRecording":
-    return recording.select_channels([channel for channel in recording.channel_ids if str(channel) not in removed])
+    return recording.select_channels(
+        [channel for channel in recording.channel_ids if str(channel) not in removed]
+    )
 
 
 def _assumed_probe(n_channels: int):

@@ -35,7 +35,9 @@ def load_probe(probe: "str | os.PathLike | Probe | ProbeGroup") -> "ProbeGroup":
         if path.suffix.lower() != ".json" and not path.is_file():
             probe = make_probe(os.fspath(probe))
         elif not path.is_file():
-            raise MissingFile(f"{path} does not exist", expected="a probeinterface JSON file", remedy="check the path")
+            raise MissingFile(
+                f"{path} does not exist", expected="a probeinterface JSON file", remedy="check the path"
+            )
         else:
             try:
                 return read_probeinterface(path)
@@ -68,7 +70,9 @@ def attach_probe(
         If the probe cannot be had, has no wiring, or does not fit the channels.
     """
     group = load_probe(probe)
-    check_wiring(group, n_channels=recording.get_num_channels(), where=str(probe) if _named(probe) else "probe")
+    check_wiring(
+        group, n_channels=recording.get_num_channels(), where=str(probe) if _named(probe) else "probe"
+    )
     recording.set_probegroup(group, check_overlap=False)
     return recording
 

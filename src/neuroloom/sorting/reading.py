@@ -96,7 +96,12 @@ def read_recording(
         if told["n_channels"] is None and probe is not None:
             told["n_channels"] = load_probe(probe).get_contact_count()
         return _read_raw(
-            path, told, probe, header_bytes=header_bytes, allow_partial=allow_partial, trust_layout=trust_layout
+            path,
+            told,
+            probe,
+            header_bytes=header_bytes,
+            allow_partial=allow_partial,
+            trust_layout=trust_layout,
         )
     _compare(recording, told, path)
     if gain_to_uv is not None:
@@ -114,7 +119,9 @@ def _check_arguments(
     for name, value in (("sampling rate", rate_hz), ("gain", gain_to_uv)):
         if value is not None and not (math.isfinite(value) and value > 0):
             raise DataError(
-                f"{name} is {value:g}", expected="a positive number", remedy="pass the number of the recording system"
+                f"{name} is {value:g}",
+                expected="a positive number",
+                remedy="pass the number of the recording system",
             )
     if n_channels is not None and n_channels < 1:
         raise DataError(
@@ -125,7 +132,9 @@ def _check_arguments(
     except TypeError:
         kind = np.dtype(object)
     if kind is not None and kind.kind not in "iuf":
-        raise DataError(f"dtype {dtype!r}", expected="a number type such as int16 or float32", remedy="pass another")
+        raise DataError(
+            f"dtype {dtype!r}", expected="a number type such as int16 or float32", remedy="pass another"
+        )
     return {"dtype": kind, "n_channels": n_channels, "rate_hz": rate_hz, "gain_to_uv": gain_to_uv}
 
 
@@ -269,7 +278,9 @@ def _read_system(path: Path, *, file_format: str) -> "BaseRecording":
 
     if file_format not in FORMATS:
         raise DataError(
-            f"file format {file_format!r}", expected=f"one of {', '.join(FORMATS)}", remedy="pass one of these"
+            f"file format {file_format!r}",
+            expected=f"one of {', '.join(FORMATS)}",
+            remedy="pass one of these",
         )
     try:
         reader = extractors.recording_extractor_full_dict[file_format]

@@ -117,7 +117,9 @@ def scan_recording(recording: "BaseRecording") -> Scan:
         squares += np.nansum(finite**2, axis=0)
         low, high = low_in.min(axis=0), high_in.max(axis=0)
         at_lowest = np.where(low < lowest, 0, at_lowest) + (low_in == np.minimum(low, lowest)).sum(axis=0)
-        at_highest = np.where(high > highest, 0, at_highest) + (high_in == np.maximum(high, highest)).sum(axis=0)
+        at_highest = np.where(high > highest, 0, at_highest) + (high_in == np.maximum(high, highest)).sum(
+            axis=0
+        )
         lowest, highest = np.minimum(lowest, low), np.maximum(highest, high)
     n_finite = np.maximum(n_samples - n_missing, 1)
     mean = total / n_finite

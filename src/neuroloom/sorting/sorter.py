@@ -69,7 +69,9 @@ def sort(
         has too little room for the whitened copy.
     """
     if sorter not in SORTERS:
-        raise DataError(f"sorter {sorter!r}", expected=f"one of {', '.join(SORTERS)}", remedy="pass one of these")
+        raise DataError(
+            f"sorter {sorter!r}", expected=f"one of {', '.join(SORTERS)}", remedy="pass one of these"
+        )
     name = "lupin" if sorter == "auto" else sorter
     prepared = prepare(recording, seed=seed).recording
     n_bytes = prepared.get_total_samples() * prepared.get_num_channels() * 4
@@ -135,7 +137,9 @@ def _ordered(spikes: dict[Any, np.ndarray], recording: "BaseRecording") -> "Base
 
 def _spread(recording: "BaseRecording") -> np.ndarray:
     """Return the median absolute deviation of every channel over chunks spread through the recording."""
-    return np.max([np.ptp(traces, axis=0) for _, _, traces in iterate_chunks(recording, max_chunks=20)], axis=0)
+    return np.max(
+        [np.ptp(traces, axis=0) for _, _, traces in iterate_chunks(recording, max_chunks=20)], axis=0
+    )
 
 
 def _count_events(recording: "BaseRecording") -> int:

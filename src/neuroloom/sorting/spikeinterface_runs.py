@@ -1,6 +1,7 @@
 """Run SpikeInterface quietly, repeatably, and without compiling the same code in every process."""
 
 import contextlib
+import gc
 import io
 import threading
 import warnings
@@ -13,6 +14,7 @@ from neuroloom.seeds import derive
 
 _LOCK = threading.RLock()
 
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keep SpikeInterface's prints off the standard output, and its warnings to itself.
@@ -22,7 +24,12 @@ def quiet() -> Iterator[None]:
     """
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
-        yield
+        # Its writers collect garbage after every chunk, which takes .6 s where torch and numba are loaded.
+        gc.freeze()
+        try:
+            yield
+        finally:
+            gc.unfreeze()
 
 
 @contextlib.contextmanager

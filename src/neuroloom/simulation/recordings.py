@@ -1,0 +1,310 @@
+"""Recordings whose spikes are known: any spike trains, put as template spikes into noise or a real recording."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from neuroloom.errors import DataError
+from neuroloom.seeds import derive, stream
+from neuroloom.simulation.probes import make_probe
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from probeinterface import Probe
+    from spikeinterface.core import BaseRecording, BaseSorting
+
+_MS_BEFORE, _MS_AFTER = 1.0, 2.5
+
+
+@dataclass(frozen=True)
+class SimulatedReaching:
+    """A recording of a population that drives a reaching hand, with everything that is true about it.
+
+    Attributes
+    ----------
+    recording
+        Lazy voltage in microvolt.
+    sorting
+        The true units.
+    behavior
+        ``position`` (cm) and ``velocity`` (cm/s): name -> (times in s (t,), values (t, 2)).
+    trials
+        One row per reach: ``start``, ``end`` (s) and ``direction`` (degrees).
+    """
+
+    recording: "BaseRecording"
+    sorting: "BaseSorting"
+    behavior: dict[str, tuple[np.ndarray, np.ndarray]]
+    trials: "pd.DataFrame"
+
+
+def inject(
+    spike_times_s: Sequence[np.ndarray] | Mapping[object, np.ndarray],
+    *,
+    probe: "str | Probe" = "tetrode",
+    rate_hz: float = 30_000.0,
+    duration_s: float | None = None,
+    noise_uv: float = 10.0,
+    amplitudes_uv: Sequence[float] | tuple[float, float] = (60.0, 250.0),
+    amplitude_jitter: float = 0.05,
+    background: "BaseRecording | None" = None,
+    seed: int = 0,
+) -> tuple["BaseRecording", "BaseSorting"]:
+    """Put spike trains as template spikes into a noisy recording (hybrid ground truth).
+
+    Every unit gets a place near the probe and a waveform shape of its own. Nothing is computed before
+    traces are asked for, so the length is not bounded by memory.
+
+    Parameters
+    ----------
+    spike_times_s
+        Spike times in seconds of every unit, as a list, or as a mapping from unit id.
+    probe
+        A built-in name (`neuroloom.simulation.probes.PROBE_NAMES`) or a wired probe; not used with
+        `background`, whose own probe counts.
+    rate_hz
+        Sampling rate; not used with `background`.
+    duration_s
+        Length; ``None`` ends .1 s after the last spike. Not used with `background`.
+    noise_uv
+        Standard deviation of the noise; not used with `background`.
+    amplitudes_uv
+        Height of the trough on the nearest contact: one per unit, or (lowest, highest) to draw from.
+    amplitude_jitter
+        Standard deviation of the height from spike to spike, relative.
+    background
+        A real single-segment recording in microvolt to put the spikes into, instead of noise.
+    seed
+        Of places, shapes, heights and noise.
+
+    Returns
+    -------
+    (BaseRecording, BaseSorting)
+        The voltage (float32, microvolt) and the true units.
+
+    Raises
+    ------
+    DataError
+        If times are not finite, negative, or past the end, or heights do not match the units.
+
+    Examples
+    --------
+    >>> recording, truth = inject([np.arange(0.1, 1.9, 0.1)], duration_s=2.0)
+    >>> recording.get_num_channels(), recording.get_total_duration(), truth.count_total_num_spikes()
+    (4, 2.0, 18)
+    """
+    from spikeinterface.core import NumpySorting
+    from spikeinterface.generation import InjectTemplatesRecording
+
+    named = spike_times_s if isinstance(spike_times_s, Mapping) else dict(enumerate(spike_times_s))
+    trains_s = {unit: np.asarray(times, dtype=np.float64) for unit, times in named.items()}
+    if background is None:
+        last_s = max((times.max() for times in trains_s.values() if len(times)), default=0.0)
+        duration_s = float(last_s) + 0.1 if duration_s is None else duration_s
+        background = _noise(probe, rate_hz=rate_hz, duration_s=duration_s, noise_uv=noise_uv, seed=seed)
+    rate_hz, n_samples = background.get_sampling_frequency(), background.get_num_samples(0)
+    trains = {unit: _samples(times, unit, rate_hz, n_samples) for unit, times in trains_s.items()}
+    sorting = NumpySorting.from_unit_dict([trains], sampling_frequency=rate_hz)
+    if not trains:
+        return background, sorting
+    heights_uv = _heights(amplitudes_uv, n_units=len(trains), seed=seed)
+    templates, n_before = _templates(background, heights_uv, seed=seed)
+    n_spikes = sum(map(len, trains.values()))
+    factors = 1 + amplitude_jitter * stream(seed, "recordings", "jitter").standard_normal(n_spikes)
+    recording = InjectTemplatesRecording(
+        sorting,
+        templates,
+        nbefore=n_before,
+        amplitude_factor=np.maximum(factors, 0.2).astype(np.float32),
+        parent_recording=background,
+        num_samples=[n_samples],
+    )
+    recording.set_channel_gains(1.0)
+    recording.set_channel_offsets(0.0)
+    recording.annotate(is_filtered=False)
+    sorting.register_recording(recording)
+    return recording, sorting
+
+
+def demo_recording(
+    *,
+    probe: "str | Probe" = "columns-32",
+    n_units: int = 16,
+    duration_s: float = 240.0,
+    rate_hz: float = 30_000.0,
+    noise_uv: float = 10.0,
+    seed: int = 0,
+) -> SimulatedReaching:
+    """Simulate a small motor population while a hand reaches from a centre to eight targets and back.
+
+    Rates are cosine-tuned to hand velocity (Georgopoulos et al. 1982; Moran & Schwartz 1999), which they
+    lead by 100 ms; reaches follow the minimum-jerk profile (Flash & Hogan 1985).
+
+    Parameters
+    ----------
+    probe
+        A built-in name or a wired probe.
+    n_units
+        Neurons near the probe.
+    duration_s
+        Length of the recording.
+    rate_hz
+        Sampling rate of the voltage.
+    noise_uv
+        Standard deviation of the noise.
+    seed
+        Of everything.
+    """
+    times_s, position_cm, velocity_cm_s, trials = _reaches(duration_s, seed=seed)
+    spikes_s = _tuned_spikes(times_s, velocity_cm_s, n_units=n_units, seed=seed)
+    recording, sorting = inject(
+        spikes_s, probe=probe, rate_hz=rate_hz, duration_s=duration_s, noise_uv=noise_uv, seed=seed
+    )
+    behavior = {"position": (times_s, position_cm), "velocity": (times_s, velocity_cm_s)}
+    return SimulatedReaching(recording, sorting, behavior, trials)
+
+
+def _noise(
+    probe: "str | Probe", *, rate_hz: float, duration_s: float, noise_uv: float, seed: int
+) -> "BaseRecording":
+    from spikeinterface.generation import NoiseGeneratorRecording
+
+    for name, value in (("duration", duration_s), ("sampling rate", rate_hz)):
+        if not (np.isfinite(value) and value > 0):
+            raise DataError(f"{name} is {value:g}", expected="a positive number", remedy="pass another")
+    probe = make_probe(os.fspath(probe)) if isinstance(probe, str) else probe
+    noise = NoiseGeneratorRecording(
+        num_channels=probe.get_contact_count(),
+        sampling_frequency=float(rate_hz),
+        durations=[float(duration_s)],
+        noise_levels=float(noise_uv),
+        dtype="float32",
+        seed=derive(seed, "recordings", "noise") % 2**31,
+        strategy="on_the_fly",
+    )
+    noise.set_probe(probe)
+    noise.set_channel_gains(1.0)
+    noise.set_channel_offsets(0.0)
+    return noise
+
+
+def _samples(times_s: np.ndarray, unit: object, rate_hz: float, n_samples: int) -> np.ndarray:
+    samples = np.round(times_s * rate_hz)
+    wrong = ~np.isfinite(samples) | (samples < 0) | (samples >= n_samples)
+    if wrong.any():
+        raise DataError(
+            f"unit {unit} has {int(wrong.sum())} spikes outside the recording, such as {times_s[wrong][0]:g} s",
+            expected=f"times from 0 to {n_samples / rate_hz:g} s",
+            remedy="shift or cut the spike trains, or lengthen the recording",
+        )
+    return np.unique(samples.astype(np.int64))
+
+
+def _heights(amplitudes_uv: Sequence[float], *, n_units: int, seed: int) -> np.ndarray:
+    if isinstance(amplitudes_uv, tuple) and len(amplitudes_uv) == 2:
+        low, high = amplitudes_uv
+        # Evenly spread, so that a small population always has large and small units.
+        spread = (np.arange(n_units) + 0.5) / max(n_units, 1)
+        return stream(seed, "recordings", "heights").permutation(low + (high - low) * spread)
+    heights = np.asarray(amplitudes_uv, dtype=np.float64)
+    if heights.shape != (n_units,):
+        raise DataError(
+            f"{heights.size} amplitudes for {n_units} units",
+            expected="one per unit, or a tuple (lowest, highest)",
+            remedy="pass as many as there are units",
+        )
+    return heights
+
+
+def _templates(recording: "BaseRecording", heights_uv: np.ndarray, *, seed: int) -> tuple[np.ndarray, int]:
+    """Return templates (units, samples, channels) with troughs of the given heights, and their peak sample."""
+    from spikeinterface.core.generate import generate_unit_locations
+    from spikeinterface.generation import generate_templates
+
+    contacts = recording.get_channel_locations()
+    places = generate_unit_locations(
+        len(heights_uv),
+        contacts,
+        margin_um=20.0,
+        minimum_z=5.0,
+        maximum_z=40.0,
+        minimum_distance=15.0,
+        max_iteration=200,
+        distance_strict=False,
+        seed=derive(seed, "recordings", "places") % 2**31,
+    )
+    rate_hz = recording.get_sampling_frequency()
+    templates = generate_templates(
+        contacts,
+        places,
+        sampling_frequency=rate_hz,
+        ms_before=_MS_BEFORE,
+        ms_after=_MS_AFTER,
+        seed=derive(seed, "recordings", "shapes") % 2**31,
+        mode="ellipsoid",
+    )
+    trough = -templates.min(axis=(1, 2))
+    return (templates * (heights_uv / trough)[:, None, None]).astype(np.float32), int(
+        _MS_BEFORE * rate_hz / 1000
+    )
+
+
+def _reaches(
+    duration_s: float, *, seed: int, step_s: float = 0.01, reach_s: float = 0.5, rest_s: float = 0.25
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, "pd.DataFrame"]:
+    """Return times (t,), positions (t, 2) in cm, velocities (t, 2) in cm/s, and one trial per reach."""
+    import pandas as pd
+
+    times_s = np.arange(0.0, duration_s, step_s)
+    trial_s = 2 * (reach_s + rest_s)
+    n_trials = int(duration_s // trial_s)
+    random = stream(seed, "recordings", "targets")
+    order = np.concatenate([random.permutation(8) for _ in range(-(-n_trials // 8))] or [np.empty(0, int)])
+    angle = np.deg2rad(45.0 * order[:n_trials])
+    position, velocity = np.zeros((len(times_s), 2)), np.zeros((len(times_s), 2))
+    distance_cm = 10.0
+    for trial in range(n_trials):
+        target = distance_cm * np.array([np.cos(angle[trial]), np.sin(angle[trial])])
+        for start_s, sign in ((rest_s, 1), (rest_s + reach_s + rest_s, -1)):
+            phase = np.clip((times_s - trial * trial_s - start_s) / reach_s, 0, 1)
+            path = 10 * phase**3 - 15 * phase**4 + 6 * phase**5
+            speed = (30 * phase**2 - 60 * phase**3 + 30 * phase**4) / reach_s
+            position += sign * path[:, None] * target
+            velocity += sign * speed[:, None] * target
+    starts = np.arange(n_trials) * trial_s
+    trials = pd.DataFrame({"start": starts, "end": starts + trial_s, "direction": 45 * order[:n_trials]})
+    return times_s, position, velocity, trials
+
+
+def _tuned_spikes(
+    times_s: np.ndarray, velocity_cm_s: np.ndarray, *, n_units: int, seed: int, lead_s: float = 0.1
+) -> list[np.ndarray]:
+    """Return spike times of units with evenly spread preferred directions and a refractory period of 3 ms."""
+    random = stream(seed, "recordings", "tuning")
+    preferred = 2 * np.pi * (np.arange(n_units) + random.uniform(-0.3, 0.3, n_units)) / max(n_units, 1)
+    base_hz, depth_hz = random.uniform(4, 12, n_units), random.uniform(15, 30, n_units)
+    drive = velocity_cm_s / max(float(np.abs(velocity_cm_s).max()), 1e-9)
+    end_s = float(times_s[-1]) if len(times_s) else 0.0
+    trains = []
+    for unit in range(n_units):
+        along = drive @ np.array([np.cos(preferred[unit]), np.sin(preferred[unit])])
+        rate_hz = np.maximum(base_hz[unit] + depth_hz[unit] * along, 0.2)
+        highest_hz = base_hz[unit] + 1.5 * depth_hz[unit]
+        # Thinning of a homogeneous Poisson process (Lewis & Shedler 1979).
+        candidates = np.sort(random.uniform(0, end_s, random.poisson(highest_hz * end_s)))
+        at_spike = np.interp(candidates + lead_s, times_s, rate_hz)
+        spikes = candidates[random.uniform(0, highest_hz, len(candidates)) < at_spike]
+        trains.append(_refractory(spikes, 0.003))
+    return trains
+
+
+def _refractory(times_s: np.ndarray, pause_s: float) -> np.ndarray:
+    kept, last = [], -np.inf
+    for time_s in times_s:
+        if time_s - last >= pause_s:
+            kept.append(time_s)
+            last = time_s
+    return np.array(kept)
