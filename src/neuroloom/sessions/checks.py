@@ -10,6 +10,7 @@ import pynapple as nap
 
 from neuroloom.errors import UnknownTarget
 from neuroloom.findings import Finding
+from neuroloom.sessions.columns import label_values
 from neuroloom.sessions.session import Session
 from neuroloom.sessions.windows import flatten
 from neuroloom.sorting.checks import check_recording, check_sorting
@@ -45,7 +46,7 @@ def check_session(session: Session, *, target: str | None = None) -> list[Findin
     if session.trials is not None:
         findings += _check_trials(session, session.trials)
         for name in session.trials.metadata_columns:
-            labels = np.asarray(session.trials.get_info(name))
+            labels = label_values(session.trials, name)
             findings += _check_label(name, labels, is_target=kind == "classification" and name == target)
     if kind == "regression" and session.trials is not None and target in session.trials.metadata_columns:
         what = "it names a behaviour and a trial label; the behaviour is decoded"

@@ -32,6 +32,20 @@ def unit_columns(columns: Mapping[str, Any], *, n_rows: int, where: str) -> dict
     return _clean(columns, n_rows=n_rows, where=where, taken=TAKEN_BY_UNITS)
 
 
+def label_values(labelled: nap.IntervalSet | nap.TsGroup, name: str) -> np.ndarray:
+    """Return a label column of trials or units as an array of strings, integers, floats or booleans.
+
+    pynapple itself gives a pandas Series, whose strings become objects in NumPy.
+
+    Examples
+    --------
+    >>> trials = nap.IntervalSet([0, 2], [1, 3], metadata={"side": ["left", "right"]})
+    >>> label_values(trials, "side").dtype.kind
+    'U'
+    """
+    return label_array(labelled.get_info(name).to_numpy(), name=name)
+
+
 def usable_name(name: str, *, taken: frozenset[str]) -> str:
     """Return `name`, changed as little as pynapple needs to take it as a metadata column.
 

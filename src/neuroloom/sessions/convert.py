@@ -8,9 +8,9 @@ import pynapple as nap
 
 from neuroloom.errors import DataError
 from neuroloom.findings import Finding
-from neuroloom.sessions.columns import TAKEN_BY_UNITS, label_array, unit_columns, usable_name
+from neuroloom.sessions.columns import TAKEN_BY_UNITS, label_array, label_values, unit_columns, usable_name
 from neuroloom.sessions.intervals import as_support, make_intervals
-from neuroloom.sessions.mending import behavior_series, hull, keyed_spikes, mend_behavior, mend_spikes
+from neuroloom.sessions.mending import behavior_samples, hull, keyed_spikes, mend_behavior, mend_spikes
 from neuroloom.sessions.session import Session
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def from_arrays(
     spike_times_s
         One array of times per unit: a list, or a dictionary with integer keys.
     behavior
-        Name -> (times, values) or a pynapple `Tsd` or `TsdFrame`.
+        Name -> (times, values), (times, values, names of the dimensions), or a pynapple `Tsd` or `TsdFrame`.
     trials
         A table with columns ``start`` and ``end`` (seconds) and one column per label.
     time_support
@@ -60,13 +60,13 @@ def from_arrays(
     units = keyed_spikes(spike_times_s)
     given = list(spike_times_s) if isinstance(spike_times_s, Mapping) else list(units)
     found = list(findings)
-    series = {name: behavior_series(values, name=name) for name, values in (behavior or {}).items()}
+    series = {name: behavior_samples(values, name=name) for name, values in (behavior or {}).items()}
     trial_set = None
     if trials is not None:
         trial_set, trial_findings = _trial_table(trials)
         found += trial_findings
     if time_support is None:
-        known = [each.t for each in series.values()] + ([] if trial_set is None else [trial_set.values])
+        known = [each.times_s for each in series.values()] + ([] if trial_set is None else [trial_set.values])
         support = hull(known, spikes_s=list(units.values()))
     else:
         support = as_support(time_support)
@@ -160,7 +160,7 @@ def from_counts(
                 expected=f"one row for each of {n_bins} bins",
                 remedy="sample it in the same bins as the counts",
             )
-    series = {name: behavior_series((centres, each), name=name) for name, each in values.items()}
+    series = {name: behavior_samples((centres, each), name=name) for name, each in values.items()}
     mended = {name: mend_behavior(each, support, name=name) for name, each in series.items()}
     metadata = unit_columns(_columns(unit_metadata), n_rows=n_units, where="units")
     return Session(
@@ -313,7 +313,7 @@ def _whole_counts(counts: Any) -> np.ndarray:
 
 def _trial_table(trials: "pd.DataFrame | nap.IntervalSet") -> tuple[nap.IntervalSet, list[Finding]]:
     if isinstance(trials, nap.IntervalSet):
-        labels = {name: trials.get_info(name) for name in trials.metadata_columns}
+        labels = {name: label_values(trials, name) for name in trials.metadata_columns}
         return make_intervals(trials.start, trials.end, labels=labels, where="trials")
     names = [str(name) for name in getattr(trials, "columns", [])]
     if not {"start", "end"} <= set(names):

@@ -10,7 +10,9 @@ import pynapple as nap
 from neuroloom.artifacts import load_artifact, save_artifact
 from neuroloom.errors import CorruptArtifact, NeuroloomError
 from neuroloom.findings import Finding
+from neuroloom.sessions.columns import label_values
 from neuroloom.sessions.convert import spike_group
+from neuroloom.sessions.intervals import as_support
 from neuroloom.sessions.session import Session
 
 KIND = "session"
@@ -88,7 +90,7 @@ def load_session(path: str | os.PathLike) -> Session:
 
 
 def _unpack_session(document: dict[str, Any], arrays: dict[str, np.ndarray]) -> Session:
-    support = nap.IntervalSet(arrays["time_support"])
+    support = as_support(arrays["time_support"])
     keys, counts = arrays["spikes/keys"], arrays["spikes/counts"]
     parts = np.split(arrays["spikes/times_s"], np.cumsum(counts)[:-1]) if len(keys) else []
     behavior = {}
@@ -128,9 +130,9 @@ def _pack(
     for name in metadata.metadata_columns:
         if name == "rate":
             continue
-        column = np.asarray(metadata.get_info(name))
-        if column.dtype.kind in "UO":
-            entries.append({"name": name, "text": [str(each) for each in column]})
+        column = label_values(metadata, name)
+        if column.dtype.kind == "U":
+            entries.append({"name": name, "text": column.tolist()})
         else:
             arrays[f"{prefix}/{name}"] = column
             entries.append({"name": name, "text": None})

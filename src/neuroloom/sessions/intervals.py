@@ -13,7 +13,7 @@ import pynapple as nap
 
 from neuroloom.errors import DataError
 from neuroloom.findings import Finding
-from neuroloom.sessions.columns import trial_columns
+from neuroloom.sessions.columns import label_values, trial_columns
 
 # Two moments closer than this are the same: pynapple itself cuts intervals by a microsecond.
 TOLERANCE_S = 2e-6
@@ -138,7 +138,7 @@ def trials_inside(trials: nap.IntervalSet, support: nap.IntervalSet) -> nap.Inte
 
 def select(trials: nap.IntervalSet, index: np.ndarray) -> nap.IntervalSet:
     """Return the trials at ascending positions `index`, with their labels."""
-    labels = {name: np.asarray(trials.get_info(name))[index] for name in trials.metadata_columns}
+    labels = {name: label_values(trials, name)[index] for name in trials.metadata_columns}
     return nap.IntervalSet(trials.start[index], trials.end[index], metadata=labels)
 
 

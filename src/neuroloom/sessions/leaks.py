@@ -4,6 +4,7 @@ import numpy as np
 import pynapple as nap
 
 from neuroloom.errors import LeakySplit, UnknownTarget
+from neuroloom.sessions.columns import label_values
 from neuroloom.sessions.intervals import intersect
 
 
@@ -73,7 +74,7 @@ def trial_labels(trials: nap.IntervalSet, name: str) -> np.ndarray:
             expected=f"one of {sorted(trials.metadata_columns)}",
             remedy="name one of these, or add the label when building the session",
         )
-    return np.asarray(trials.get_info(name))
+    return label_values(trials, name)
 
 
 def _widen(intervals: nap.IntervalSet, gap_s: float) -> tuple[np.ndarray, np.ndarray]:

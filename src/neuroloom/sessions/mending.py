@@ -1,7 +1,7 @@
 """What a session's constructors do to imperfect times: sort or drop with a count, or refuse."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pynapple as nap
@@ -79,13 +79,32 @@ def mend_spikes(
     return clean, findings
 
 
-def behavior_series(series: Any, *, name: str) -> nap.Tsd | nap.TsdFrame:
-    """Return a behaviour as pynapple holds it, without looking at its order.
+class Samples(NamedTuple):
+    """A behaviour before it is known when the session was observed.
+
+    Attributes
+    ----------
+    times_s
+        Shape (samples,).
+    values
+        Shape (samples,) or (samples, dimensions).
+    columns
+        Names of the dimensions; None numbers them.
+    """
+
+    times_s: np.ndarray
+    values: np.ndarray
+    columns: list[Any] | None = None
+
+
+def behavior_samples(series: Any, *, name: str) -> Samples:
+    """Return a behaviour's samples in order of time.
 
     Parameters
     ----------
     series
-        A `Tsd`, a `TsdFrame` or (times, values), with values of shape (samples,) or (samples, dimensions).
+        A `Tsd`, a `TsdFrame`, (times, values) or (times, values, names of the dimensions), with values of
+        shape (samples,) or (samples, dimensions).
 
     Raises
     ------
@@ -98,7 +117,8 @@ def behavior_series(series: Any, *, name: str) -> nap.Tsd | nap.TsdFrame:
         times, values = series.t, np.asarray(series.values)
     else:
         try:
-            times, values = (np.asarray(part) for part in series)
+            times, values, columns = Samples(*series)
+            times, values = np.asarray(times), np.asarray(values)
         except (TypeError, ValueError):
             raise DataError(
                 f"behaviour {name!r} is a {type(series).__name__}",
@@ -116,6 +136,12 @@ def behavior_series(series: Any, *, name: str) -> nap.Tsd | nap.TsdFrame:
             expected="numbers of shape (samples,) or (samples, dimensions)",
             remedy="flatten more dimensions, and pass one time for each sample",
         )
+    if columns is not None and (values.ndim == 1 or len(columns) != values.shape[1]):
+        raise DataError(
+            f"behaviour {name!r} has values {values.shape} and {len(columns)} names of dimensions",
+            expected="one name for each dimension",
+            remedy="pass as many names as columns",
+        )
     if not np.isfinite(times.astype(np.float64)).all():
         raise DataError(
             f"behaviour {name!r} has sample times that are NaN or infinite",
@@ -125,42 +151,28 @@ def behavior_series(series: Any, *, name: str) -> nap.Tsd | nap.TsdFrame:
     values = values.astype(np.uint8) if values.dtype.kind == "b" else native(values)
     # Sorted here because pynapple sorts the times of a series without its values.
     order = np.argsort(times, kind="stable")
-    times, values = times[order].astype(np.float64), values[order]
-    if values.ndim == 1:
-        return nap.Tsd(times, values)
-    return nap.TsdFrame(times, values, columns=columns)
+    return Samples(times[order].astype(np.float64), values[order], columns)
 
 
 def mend_behavior(
-    series: nap.Tsd | nap.TsdFrame, support: nap.IntervalSet, *, name: str
+    samples: Samples, support: nap.IntervalSet, *, name: str
 ) -> tuple[nap.Tsd | nap.TsdFrame, list[Finding]]:
-    """Return a sorted behaviour without repeated times, inside `support`, and what that took."""
+    """Return a behaviour without repeated times, inside `support`, and what that took."""
     findings = []
-    keep = np.r_[True, np.diff(series.t) > 0][: len(series)]
+    times, values, columns = samples
+    keep = np.r_[True, np.diff(times) > 0][: len(times)]
     if not keep.all():
-        findings.append(
-            Finding(
-                "warning",
-                f"{np.count_nonzero(~keep)} samples repeat the time of another and were dropped",
-                f"behaviour {name!r}",
-                "write each sample once",
-            )
-        )
-    within = inside(series.t, support)
+        what = f"{np.count_nonzero(~keep)} samples repeat the time of another and were dropped"
+        findings.append(Finding("warning", what, f"behaviour {name!r}", "write each sample once"))
+    within = inside(times, support)
     if not within.all():
-        findings.append(
-            Finding(
-                "info",
-                f"{np.count_nonzero(~within)} of {len(within)} samples outside the time support were dropped",
-                f"behaviour {name!r}",
-                "check time_support and the clock if that is not meant",
-            )
-        )
+        what = f"{np.count_nonzero(~within)} of {len(within)} samples outside the time support were dropped"
+        remedy = "check time_support and the clock if that is not meant"
+        findings.append(Finding("info", what, f"behaviour {name!r}", remedy))
     keep &= within
-    if isinstance(series, nap.Tsd):
-        return nap.Tsd(series.t[keep], series.values[keep], time_support=support), findings
-    columns = list(series.columns)
-    return nap.TsdFrame(series.t[keep], series.values[keep], time_support=support, columns=columns), findings
+    if values.ndim == 1:
+        return nap.Tsd(times[keep], values[keep], time_support=support), findings
+    return nap.TsdFrame(times[keep], values[keep], time_support=support, columns=columns), findings
 
 
 def hull(times_s: Sequence[np.ndarray], *, spikes_s: Sequence[np.ndarray]) -> nap.IntervalSet:

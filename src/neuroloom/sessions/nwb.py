@@ -20,6 +20,7 @@ import pynapple as nap
 
 from neuroloom.artifacts import require_space
 from neuroloom.errors import DataError
+from neuroloom.sessions.columns import label_values
 from neuroloom.sessions.nwb_reading import PREFIX, read_open_file, refuse_unreadable
 from neuroloom.sessions.session import Session
 
@@ -173,12 +174,12 @@ def _checksummed(values: np.ndarray) -> Any:
 def _labels(metadata: nap.TsGroup | nap.IntervalSet, table_type: Any) -> Iterator[Any]:
     taken = {column["name"] for column in table_type.__columns__}
     for name in metadata.metadata_columns:
-        values = np.asarray(metadata.get_info(name))
+        values = label_values(metadata, name)
         if name == "rate" and isinstance(metadata, nap.TsGroup):
             continue
-        if values.dtype.kind in "UO":
+        if values.dtype.kind == "U":
             # HDF5 cannot tell the type of no strings at all.
-            values = [str(value) for value in values] if len(values) else np.zeros(0, dtype="S1")
+            values = values.tolist() if len(values) else np.zeros(0, dtype="S1")
         # Names that NWB tables use themselves get a prefix, which reading takes away.
         clash = (
             name in taken or hasattr(table_type, name) or name.endswith("_index") or name.startswith(PREFIX)

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pynapple as nap
 
 from neuroloom.errors import CorruptArtifact, DataError, MissingFile, NeuroloomError
 from neuroloom.findings import Finding
 from neuroloom.sessions.columns import TAKEN_BY_TRIALS, TAKEN_BY_UNITS, label_array, usable_name
 from neuroloom.sessions.convert import from_arrays
+from neuroloom.sessions.mending import Samples
 from neuroloom.sessions.session import Session
 
 # pynwb makes its classes at run time, so that its objects have no static types: they are Any here.
@@ -168,7 +168,7 @@ def _series_in(item: Any) -> list[Any]:
     return []
 
 
-def _samples(series: Any) -> Any:
+def _samples(series: Any) -> Samples | None:
     data = np.asarray(series.data[:])
     if data.ndim not in (1, 2) or data.dtype.kind not in "biuf":
         return None
@@ -178,11 +178,7 @@ def _samples(series: Any) -> Any:
         times = np.asarray(series.timestamps[:], dtype=np.float64)
     else:
         times = (series.starting_time or 0.0) + np.arange(len(data)) / series.rate
-    columns = _column_names(series.comments, data)
-    if columns is None or not np.isfinite(times).all():
-        return times, data
-    order = np.argsort(times, kind="stable")
-    return nap.TsdFrame(times[order], data[order], columns=columns)
+    return Samples(times, data, _column_names(series.comments, data))
 
 
 def _column_names(comments: str | None, data: np.ndarray) -> list[Any] | None:

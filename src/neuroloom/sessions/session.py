@@ -11,6 +11,7 @@ import pynapple as nap
 from neuroloom.artifacts import fingerprint
 from neuroloom.errors import DataError
 from neuroloom.findings import Finding
+from neuroloom.sessions.columns import label_values
 from neuroloom.sessions.intervals import as_support, inside, intersect, trials_inside
 
 if TYPE_CHECKING:
@@ -300,7 +301,7 @@ def _restrict_series(series: nap.Tsd | nap.TsdFrame, support: nap.IntervalSet) -
 def _columns_of(metadata: nap.TsGroup | nap.IntervalSet) -> list[Any]:
     parts: list[Any] = []
     for name in sorted(metadata.metadata_columns):
-        column = np.asarray(metadata.get_info(name))
+        column = label_values(metadata, name)
         if name != "rate":
-            parts += [name, column.tolist() if column.dtype.kind in "UO" else column]
+            parts += [name, column.tolist() if column.dtype.kind == "U" else column]
     return parts
