@@ -1,0 +1,197 @@
+"""Where EM starts: labels from a clustering, one realised system per cluster, and the portfolio."""
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+
+from neuroloom.dynamics import clustering
+from neuroloom.dynamics.clustering import Regressions
+from neuroloom.dynamics.em import Fit, Mixture, expectation_maximisation
+from neuroloom.dynamics.kalman import log_likelihood
+from neuroloom.dynamics.maximisation import Constraints, floored
+from neuroloom.dynamics.realisation import realise_impulse_response, realise_predictor
+from neuroloom.dynamics.tensor import Decomposition
+from neuroloom.dynamics.trajectories import Trajectories
+from neuroloom.errors import DataError
+from neuroloom.seeds import stream
+from neuroloom.simulation.linear_systems import LinearSystem
+
+Init = Literal["auto", "tensor", "tensor-pooled", "kmeans", "random"]
+# E steps that each candidate of the portfolio gets before the best goes on.
+SHORT_EM = 20
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to start.
+
+    Attributes
+    ----------
+    name
+        ``"tensor"``, ``"kmeans"``, ``"random"``, ..
+    labels
+        (N,) clusters it started from.
+    start
+        The mixture realised from them.
+    fit
+        What a short EM made of it.
+    details
+        Diagnostics of the clustering.
+    """
+
+    name: str
+    labels: np.ndarray
+    start: Mixture
+    fit: Fit
+    details: dict = field(default_factory=dict)
+
+
+def labels_for(
+    method: str,
+    data: Regressions,
+    n_components: int,
+    *,
+    decomposition: Decomposition,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, dict]:
+    """Return the labels (N,) that a method starts from, and its diagnostics."""
+    if n_components == 1:
+        return np.zeros(len(data.targets), dtype=int), {}
+    if method == "tensor":
+        return clustering.tensor_labels(data, n_components, decomposition=decomposition, rng=rng)
+    if method == "tensor-pooled":
+        return clustering.pooled_tensor_labels(data, n_components, decomposition=decomposition, rng=rng)
+    if method == "kmeans":
+        return clustering.kmeans_labels(data, n_components, rng=rng)
+    return clustering.random_labels(len(data.targets), n_components, rng=rng), {}
+
+
+def realise_clusters(
+    trajectories: Trajectories, labels: np.ndarray, n_components: int, state_dim: int
+) -> Mixture:
+    """Realise one system per cluster; clusters too small for it get the system of all trajectories."""
+    everyone = _realise(trajectories, np.arange(len(trajectories)), state_dim)
+    systems, weights = [], np.empty(n_components)
+    for k in range(n_components):
+        members = np.flatnonzero(labels == k)
+        weights[k] = len(members) + 1.0
+        system = _realise(trajectories, members, state_dim) if len(members) else None
+        if system is None:
+            # Wide noise lets an empty component pick up what no other explains.
+            system = everyone or _plain(trajectories, state_dim)
+            system = replace(system, Q=system.Q * (1.5 + k), R=system.R * (1.5 + k))
+        systems.append(system)
+    return Mixture(systems, weights / weights.sum())
+
+
+def start_candidates(
+    trajectories: Trajectories,
+    *,
+    n_components: int,
+    state_dim: int,
+    init: Init,
+    n_init: int,
+    decomposition: Decomposition,
+    constraints: Constraints,
+    tolerance: float,
+    accelerate: bool,
+    seed: int,
+) -> list[Candidate]:
+    """Run every start through a short EM and return them, best first.
+
+    Raises
+    ------
+    DataError
+        If the one method asked for cannot work on these trajectories; "auto" leaves such methods out.
+    """
+    methods = ["tensor", "kmeans"] + ["random"] * n_init if init == "auto" else [init] * n_init
+    if n_components == 1:
+        methods = ["pooled"]
+    data = clustering.regressions(trajectories, n_components=n_components)
+    candidates, refusals = [], []
+    for attempt, method in enumerate(methods):
+        rng = stream(seed, "dynamics", method, attempt)
+        try:
+            labels, details = labels_for(method, data, n_components, decomposition=decomposition, rng=rng)
+        except DataError as error:
+            refusals.append(error)
+            continue
+        start = constrained(realise_clusters(trajectories, labels, n_components, state_dim), constraints)
+        fit = expectation_maximisation(
+            start, trajectories, constraints, max_iter=SHORT_EM, tolerance=tolerance, accelerate=accelerate
+        )
+        candidates.append(Candidate(method, labels, start, fit, details))
+    if not candidates:
+        raise refusals[0]
+    return sorted(candidates, key=lambda candidate: -candidate.fit.trace[-1])
+
+
+def constrained(mixture: Mixture, constraints: Constraints) -> Mixture:
+    """Make a start obey what is frozen to zero or shared by all components."""
+    systems = mixture.systems
+    if "D" in constraints.frozen:
+        systems = [replace(s, D=np.zeros_like(s.D)) for s in systems]
+    if "B" in constraints.frozen:
+        systems = [replace(s, B=np.zeros_like(s.B)) for s in systems]
+    if constraints.diagonal_noise:
+        systems = [replace(s, R=np.diag(np.diag(s.R))) for s in systems]
+    if "C" in constraints.shared:
+        reference = systems[0].C
+        turned = []
+        for s in systems:
+            # Turn the states so that the outputs see them as in the first component, as far as that goes.
+            turn = np.linalg.pinv(reference) @ s.C
+            ok = np.linalg.cond(turn) < 1e6
+            turned.append(replace(s.in_coordinates(turn) if ok else s, C=reference))
+        systems = turned
+    for name in constraints.shared - {"C"}:
+        mean = np.average([getattr(s, name) for s in systems], axis=0, weights=mixture.weights)
+        systems = [replace(s, **{name: mean}) for s in systems]
+    return Mixture(systems, mixture.weights)
+
+
+def _realise(trajectories: Trajectories, members: np.ndarray, state_dim: int) -> LinearSystem | None:
+    """Try both realisations at several lags and keep the one under which the members are likeliest."""
+    ys, us = [trajectories.outputs[i] for i in members], [trajectories.inputs[i] for i in members]
+    p, m, n = trajectories.output_dim, trajectories.input_dim, state_dim
+    longest = max(len(y) for y in ys)
+    attempts = []
+    if m:
+        attempts.append((realise_impulse_response, 2 * n + 2, m))
+    attempts.append((realise_predictor, n + 1, m + p))
+    best, best_value = None, -np.inf
+    chosen = trajectories.subset(members)
+    for realise, wanted, width in attempts:
+        # n <= min(p (r - 1), width c) with r + c = lag + 1
+        least = -(-n // p) + -(-n // width)
+        lag = max(least, min(wanted, longest // 3))
+        inside = [i for i, y in enumerate(ys) if len(y) > lag]
+        if not inside:
+            continue
+        try:
+            system = realise([ys[i] for i in inside], [us[i] for i in inside], state_dim=n, lag=lag)
+        except (DataError, np.linalg.LinAlgError):
+            continue
+        value = log_likelihood(system, chosen).sum()
+        if np.isfinite(value) and value > best_value:
+            best, best_value = system, value
+    return best
+
+
+def _plain(trajectories: Trajectories, state_dim: int) -> LinearSystem:
+    """A system for trajectories too short to say anything: slow states seen along the principal axes."""
+    n, m, p = state_dim, trajectories.input_dim, trajectories.output_dim
+    every = np.concatenate(trajectories.outputs)
+    every = np.nan_to_num(every - np.nanmean(every, axis=0))
+    covariance = every.T @ every / max(len(every), 1)
+    values, vectors = np.linalg.eigh(covariance)
+    scale = np.sqrt(np.maximum(values[::-1], max(values[-1], 1e-12) * 1e-3))
+    C = np.zeros((p, n))
+    shown = min(n, p)
+    C[:, :shown] = vectors[:, ::-1][:, :shown] * scale[:shown]
+    for extra in range(shown, n):
+        C[extra % p, extra] = scale[0] * 0.1
+    R = floored(0.5 * covariance, 1e-2 * np.maximum(np.diag(covariance), 1e-12))
+    A = 0.8 * np.eye(n)
+    return LinearSystem(A, np.zeros((n, m)), C, np.zeros((p, m)), 0.36 * np.eye(n), R, np.zeros(n), np.eye(n))
