@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -146,3 +148,116 @@ def browser(tmp_path_factory):
     chromium = Browser(program, tmp_path_factory.mktemp("browser-profile"))
     yield chromium
     chromium.close()
+
+
+@pytest.fixture(scope="session")
+def simulated():
+    """A short tetrode recording, its true sorting, and an analyzer of it."""
+    import spikeinterface.core as si
+
+    recording, truth = si.generate_ground_truth_recording(
+        durations=[8.0], num_channels=4, num_units=4, seed=1, sampling_frequency=20_000.0
+    )
+    analyzer = si.create_sorting_analyzer(truth, recording, format="memory", sparse=False)
+    analyzer.compute(
+        ["random_spikes", "templates", "noise_levels", "spike_amplitudes", "unit_locations"],
+        extension_params={"templates": {"operators": ["average", "std"]}},
+        verbose=False, progress_bar=False, n_jobs=1,
+    )  # fmt: skip
+    analyzer.compute({"quality_metrics": {"metric_names": ["snr"]}}, verbose=False)
+    return recording, truth, analyzer
+
+
+@pytest.fixture(scope="session")
+def session():
+    """Twelve units, two behaviours and ten labelled trials over half a minute."""
+    from neuroloom import seeds
+    from neuroloom.sessions.session import Session
+
+    rng = seeds.stream(0, "report", "session")
+    times_s = np.arange(0, 30, 0.02)
+    velocity = np.stack([np.sin(times_s), np.cos(0.7 * times_s)], axis=1) * 20
+    trials = pd.DataFrame(
+        {"start": np.arange(10) * 3.0, "end": np.arange(10) * 3.0 + 2, "target": [0, 1] * 5}
+    )
+    return Session.from_arrays(
+        id="monkey/2013-10-03",
+        spike_times_s=[np.sort(rng.uniform(0, 30, 60 + 20 * unit)) for unit in range(12)],
+        behavior={"velocity": (times_s, velocity), "speed": (times_s, np.hypot(*velocity.T))},
+        trials=trials,
+        time_support=(0, 30),
+    )
+
+
+@pytest.fixture(scope="session")
+def curve():
+    """An audit whose brain arm saturates at eight numbers."""
+    from neuroloom.auditing.results import AuditCurve, Score
+
+    rows = []
+    for size in (1, 2, 4, 8, 16):
+        score = 0.8 * (1 - np.exp(-size / 2.5))
+        rows += [Score("brain", size, "r2", score, score - 0.05, score + 0.05)]
+        rows += [
+            Score("random", size, "r2", 0.02, -0.02, 0.06),
+            Score("shuffled", size, "r2", 0.0, -0.03, 0.03),
+        ]
+    rows += [Score("mean", 0, "r2", 0.0, 0.0, 0.0), Score("ceiling", 0, "r2", 1.0, 1.0, 1.0)]
+    return AuditCurve(tuple(rows), {})
+
+
+@pytest.fixture(scope="session")
+def sections(simulated, session, curve):
+    """One of every section, as a run would make them."""
+    from neuroloom.reporting import sections as build
+
+    recording, truth, analyzer = simulated
+    performance = pd.DataFrame({"accuracy": [0.99, 0.95, 0.4, 0.0]}, index=truth.unit_ids)
+    velocity = session.behavior["velocity"]
+    losses = pd.DataFrame({"step": np.arange(1, 51), "training": 1 / np.arange(1, 51), "validation": np.nan})
+    losses.loc[::10, "validation"] = 0.5
+    labels = np.arange(60) % 3
+    return [
+        build.recording_section(recording, preprocessed=recording, bad_channel_ids=recording.channel_ids[:1]),
+        build.sorting_section(analyzer, agreement=performance),
+        build.session_section(session),
+        build.decoding_section(
+            velocity * 0.9, velocity, target="velocity", model="Wiener filter", metric="R²", score=0.9,
+            dimension_scores=[0.91, 0.89], session_scores={"monkey/2013-10-03": 0.9, "other": float("nan")},
+            losses=losses,
+        ),
+        build.decoding_section(
+            np.where(np.arange(60) % 7 == 0, 0, labels), labels, target="target", model="GRU",
+            metric="accuracy", score=0.9, chance=1 / 3, anchor="decoding-target", title="Decoding: target",
+        ),
+        build.audit_section(curve),
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def page_parts(sections):
+    """Everything that `write_page` takes."""
+    from neuroloom.findings import Finding
+    from neuroloom.reporting.page import Provenance, Summary
+
+    return {
+        "summary": Summary("Simulated tetrode", "A test of the page", ["All is well."]),
+        "sections": sections,
+        "findings": [
+            Finding("info", "17 duplicate spikes dropped", "unit 4", "none needed"),
+            Finding("warning", "2 samples are NaN", "channel 3", "look at the amplifier"),
+        ],
+        "provenance": Provenance(
+            version="0.1.0", command="neuroloom run --recording trial_01.raw --out run", seed=0,
+            config={"sort": {"sorter": "simple", "seed": 0}, "decode": {"alphas": [1, 10]}},
+            data_fingerprint="ab" * 32, stages=[("sort", 12.3), ("decode", 1.0)], packages={"numpy": "2.4"},
+        ),
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def page(page_parts, tmp_path_factory):
+    """The path of a realistic page."""
+    from neuroloom.reporting.page import write_page
+
+    return write_page(tmp_path_factory.mktemp("report"), **page_parts)

@@ -30,7 +30,7 @@ def thin_envelope(
     Examples
     --------
     >>> thin_envelope(np.arange(6.0), np.array([0.0, 9, 0, 0, -9, 0]), max_points=4)[1]
-    array([ 0.,  9., -9.,  0.])
+    array([ 0.,  9.,  0., -9.])
     """
     if len(values) <= max_points:
         return times_s, values

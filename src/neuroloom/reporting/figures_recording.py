@@ -143,7 +143,7 @@ def traces(excerpt: Excerpt, *, width_px: float = WIDE, color: str = INK) -> "Fi
     lowest, highest = float(inside.min(initial=offsets[-1])), float(inside.max(initial=0.0))
     axes.set_ylim(min(lowest, offsets[-1] - 0.4 * lane) - 0.1 * lane, max(highest, 0.4 * lane) + 0.1 * lane)
     if n_samples:
-        axes.set_xlim(0, milliseconds[-1] + milliseconds[-1] / max(n_samples - 1, 1))
+        axes.set_xlim(0, milliseconds[-1] + milliseconds[-1] / max(n_samples - 1, 1) or 1.0)
         few_values(axes.xaxis, int(width_px // 90))
         axes.spines["bottom"].set_visible(True)
         axes.set_xlabel(f"Time from {excerpt.times_s[0]:.3f} s (ms)")

@@ -8,8 +8,8 @@ def written(value: object, digits: int = 2, *, unit: str = "") -> str:
 
     Examples
     --------
-    >>> written(-1234.5678, 1, unit="µV")
-    '−1,234.6 µV'
+    >>> written(-1234.5678, 1, unit="µV").split()
+    ['−1,234.6', 'µV']
     >>> written(float("nan"))
     '–'
     """
@@ -52,5 +52,5 @@ def spoken_duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
+    hours, minutes = divmod(round(seconds / 60), 60)
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
