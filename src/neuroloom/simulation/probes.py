@@ -53,7 +53,7 @@ def make_probe(name: str) -> "Probe":
     else:
         raise DataError(
             f"there is no built-in probe {name!r}",
-            expected=f"one of {', '.join(PROBE_NAMES)} (columns: an even number), or a probeinterface JSON file",
+            expected=f"one of {', '.join(PROBE_NAMES)} (n even for columns), or a probeinterface file",
             remedy="pass one of these names, or the path of the file including its .json ending",
         )
     probe.set_device_channel_indices(np.arange(probe.get_contact_count()))

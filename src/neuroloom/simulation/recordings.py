@@ -1,4 +1,4 @@
-"""Recordings whose spikes are known: any spike trains, put as template spikes into noise or a real recording."""
+"""Recordings whose spikes are known: any spike trains, put as template spikes into noise or real voltage."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -118,7 +118,7 @@ def inject(
         sorting,
         templates,
         nbefore=n_before,
-        amplitude_factor=np.maximum(factors, 0.2).astype(np.float32),
+        amplitude_factor=np.maximum(factors, 0.2).tolist(),
         parent_recording=background,
         num_samples=[n_samples],
     )
@@ -196,7 +196,7 @@ def _samples(times_s: np.ndarray, unit: object, rate_hz: float, n_samples: int) 
     wrong = ~np.isfinite(samples) | (samples < 0) | (samples >= n_samples)
     if wrong.any():
         raise DataError(
-            f"unit {unit} has {int(wrong.sum())} spikes outside the recording, such as {times_s[wrong][0]:g} s",
+            f"unit {unit} has {int(wrong.sum())} spikes outside it, such as {times_s[wrong][0]:g} s",
             expected=f"times from 0 to {n_samples / rate_hz:g} s",
             remedy="shift or cut the spike trains, or lengthen the recording",
         )
@@ -220,7 +220,7 @@ def _heights(amplitudes_uv: Sequence[float], *, n_units: int, seed: int) -> np.n
 
 
 def _templates(recording: "BaseRecording", heights_uv: np.ndarray, *, seed: int) -> tuple[np.ndarray, int]:
-    """Return templates (units, samples, channels) with troughs of the given heights, and their peak sample."""
+    """Return templates (units, samples, channels) with troughs of these heights, and the peak's sample."""
     from spikeinterface.core.generate import generate_unit_locations
     from spikeinterface.generation import generate_templates
 

@@ -77,7 +77,7 @@ def check_sorting(sorting: "BaseSorting", recording: "BaseRecording | None" = No
     """
     if len(sorting.unit_ids) == 0:
         return [
-            Finding("warning", "it has no units", "sorting", "nothing to decode; check traces and threshold")
+            Finding("warning", "it has no units", "sorting", "there is nothing to decode; look at the traces")
         ]
     findings = []
     if recording is not None and not math.isclose(
@@ -145,9 +145,7 @@ def _check_layout(recording: "BaseRecording", *, n_segments: int, rate_hz: float
         )
     if not 5_000 <= rate_hz <= 200_000:
         what = f"sampling rate is {rate_hz:g} Hz"
-        findings.append(
-            Finding("warning", what, "recording", "spikes need about 10 to 40 kHz; check the rate")
-        )
+        findings.append(Finding("warning", what, "recording", "spikes need 10 to 40 kHz; check the rate"))
     if recording.get_annotation(UNKNOWN_GAIN):
         what = "the gain is not known, so stored units are taken for microvolt"
         findings.append(Finding("info", what, "recording", "pass the gain for amplitudes in microvolt"))
@@ -194,9 +192,7 @@ def _check_samples(recording: "BaseRecording", scan: Scan) -> list[Finding]:
     for channel, reason in bad.items():
         findings.append(Finding("warning", f"{reason}; left out", f"channel {channel}", "check the contact"))
     if len(bad) == len(scan.sd):
-        findings.append(
-            _error("no channel is usable", "recording", "check the amplifier and the file's layout")
-        )
+        findings.append(_error("no channel is usable", "recording", "check the amplifier and the layout"))
     good = [index for index, channel in enumerate(recording.channel_ids) if str(channel) not in bad]
     n_missing = int(scan.n_missing[good].sum())
     share = n_missing / max(scan.n_samples * len(good), 1)
@@ -227,9 +223,7 @@ def _check_trains(trains: list[np.ndarray], *, ends: list[int] | None, where: st
             findings.append(_error(f"{count} {what}", where, "mend the file that the times came from"))
         elif count:
             action = "sorted" if what == "times out of order" else "dropped"
-            findings.append(
-                Finding("warning", f"{count} {what}; {action}", where, "check where the times come from")
-            )
+            findings.append(Finding("warning", f"{count} {what}; {action}", where, "check their source"))
     return findings
 
 

@@ -94,7 +94,7 @@ def read_binary_folder(folder: Path, *, allow_partial: bool = False) -> "BaseRec
         for path in paths:
             check_frames(path, dtype=dtype, n_channels=n_channels, header_bytes=offset, allow=allow_partial)
         recording = BinaryRecordingExtractor(
-            file_paths=paths,
+            file_paths=[str(path) for path in paths],
             sampling_frequency=float(fields["sampling_frequency"]),
             dtype=dtype,
             num_channels=n_channels,
@@ -145,10 +145,10 @@ def read_zarr_folder(folder: Path, *, allow_partial: bool = False) -> "BaseRecor
                 remedy="save the recording again with SpikeInterface 0.101 or newer",
             )
     try:
-        root = zarr.open(os.fspath(folder), mode="r")
-        names = sorted(name for name in root.array_keys() if name.startswith("traces_seg"))
+        root = zarr.open_group(os.fspath(folder), mode="r")
+        names = sorted(name for name, _ in root.arrays() if name.startswith("traces_seg"))
         for name in names:
-            array = root[name]
+            array = zarr.open_array(os.fspath(folder / name), mode="r")
             if array.nchunks_initialized < array.nchunks and not allow_partial:
                 raise DataError(
                     f"{folder / name} has {array.nchunks_initialized} of {array.nchunks} chunks",

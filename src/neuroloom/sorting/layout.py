@@ -41,9 +41,7 @@ def implausible_dtype(path: str | Path, *, dtype: np.dtype, header_bytes: int = 
     bins = np.floor((values.astype(np.float64) - limits.min) / (float(limits.max) - limits.min) * 15.999)
     shares = np.bincount(bins.astype(int), minlength=16) / len(values)
     if dtype.kind == "u" and min(shares[:2].sum(), shares[-2:].sum()) > 0.2 and shares[4:-4].sum() < 0.02:
-        return (
-            "values lie at both ends of the range and nowhere between, as signed values read as unsigned do"
-        )
+        return "values lie at both ends of the range only, as signed values read as unsigned do"
     halves = [np.bincount(bins[k::2].astype(int), minlength=16) / len(bins[k::2]) for k in (0, 1)]
     if dtype.itemsize > 1 and max(half.min() for half in halves) > 0.03:
         return "every second value is spread evenly over the whole range, as halves of larger numbers are"

@@ -15,6 +15,7 @@ from neuroloom.sorting.scanning import Scan, bad_channels, scan_recording
 from neuroloom.sorting.spikeinterface_runs import quiet
 
 if TYPE_CHECKING:
+    from probeinterface import Probe
     from spikeinterface.core import BaseRecording
 
 PREPARED = "neuroloom_prepared"
@@ -75,7 +76,8 @@ def prepare(
     DataError
         If `check_recording` finds an error.
     """
-    from spikeinterface.preprocessing import bandpass_filter, common_reference
+    from spikeinterface.preprocessing.common_reference import CommonReferenceRecording
+    from spikeinterface.preprocessing.filter import BandpassFilterRecording
 
     if recording.get_annotation(PREPARED):
         return Prepared(recording)
@@ -87,7 +89,9 @@ def prepare(
     steps = []
     lazy = recording
     if not recording.has_probe():
-        lazy = attach_probe(recording.clone(), _assumed_probe(recording.get_num_channels()))
+        lazy = attach_probe(
+            recording.select_channels(recording.channel_ids), _assumed_probe(recording.get_num_channels())
+        )
         steps.append("assumed neighbouring contacts")
     removed = {} if not np.any(scan.sd > 0) else bad_channels(recording, scan)
     if removed:
@@ -100,7 +104,7 @@ def prepare(
         steps.append(f"interpolated {int(scan.n_missing[kept].sum()):,} missing samples")
     low_hz, high_hz = band_hz[0], min(band_hz[1], 0.45 * recording.get_sampling_frequency())
     with quiet():
-        lazy = bandpass_filter(lazy, freq_min=low_hz, freq_max=high_hz, dtype="float32")
+        lazy = BandpassFilterRecording(lazy, freq_min=low_hz, freq_max=high_hz, dtype="float32")
         steps.append(f"band-pass {low_hz:g} to {high_hz:g} Hz")
         broken = _broken_channels(lazy, seed=seed)
         if broken:
@@ -113,7 +117,7 @@ def prepare(
         if removed:
             steps.append(f"left out channels {', '.join(removed)}")
         if lazy.get_num_channels() >= FEWEST_FOR_REFERENCE if reference is None else reference:
-            lazy = common_reference(lazy, reference="global", operator="median")
+            lazy = CommonReferenceRecording(lazy, reference="global", operator="median")
             steps.append("median reference over channels")
     lazy.annotate(**{PREPARED: True})
     return Prepared(lazy, findings, removed, steps)
@@ -153,5 +157,5 @@ def _without(recording: "BaseRecording", removed: dict[str, str]) -> "BaseRecord
     )
 
 
-def _assumed_probe(n_channels: int):
+def _assumed_probe(n_channels: int) -> "Probe":
     return make_probe({1: "single", 2: "stereotrode", 4: "tetrode"}.get(n_channels, f"linear-{n_channels}"))

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from probeinterface import Probe, ProbeGroup
     from spikeinterface.core import BaseRecording
 
-ProbeLike = "str | os.PathLike | Probe | ProbeGroup"
-
 
 def load_probe(probe: "str | os.PathLike | Probe | ProbeGroup") -> "ProbeGroup":
     """Return a probe group from a built-in name, a probeinterface JSON file, or a probeinterface object.
@@ -70,9 +68,7 @@ def attach_probe(
         If the probe cannot be had, has no wiring, or does not fit the channels.
     """
     group = load_probe(probe)
-    check_wiring(
-        group, n_channels=recording.get_num_channels(), where=str(probe) if _named(probe) else "probe"
-    )
+    check_wiring(group, n_channels=recording.get_num_channels(), where=_where(probe))
     recording.set_probegroup(group, check_overlap=False)
     return recording
 
@@ -124,5 +120,5 @@ def check_wiring(group: "ProbeGroup", *, n_channels: int, where: str = "probe") 
         )
 
 
-def _named(probe: object) -> bool:
-    return isinstance(probe, str | os.PathLike)
+def _where(probe: object) -> str:
+    return f"probe {probe}" if isinstance(probe, str | os.PathLike) else "probe"

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from neuroloom.artifacts import MANIFEST, new_folder, seal, verify
 from neuroloom.errors import CorruptArtifact, DataError
@@ -107,13 +107,25 @@ def unit_table(analyzer: "SortingAnalyzer") -> "pd.DataFrame":
         return pd.DataFrame(
             index=pd.Index([], name="unit"), columns=[*METRICS, "x_um", "y_um", "amplitude_uv"]
         )
-    table = analyzer.get_extension("quality_metrics").get_data().copy()
-    places = np.asarray(analyzer.get_extension("unit_locations").get_data())
-    templates = analyzer.get_extension("templates").get_data()
+    data = {
+        name: _extension_data(analyzer, name) for name in ("quality_metrics", "unit_locations", "templates")
+    }
+    table, places, templates = data["quality_metrics"].copy(), data["unit_locations"], data["templates"]
     table["x_um"], table["y_um"] = places[:, 0], places[:, 1]
     table["amplitude_uv"] = np.ptp(templates, axis=1).max(axis=1)
     table.index = pd.Index(analyzer.unit_ids, name="unit")
     return table
+
+
+def _extension_data(analyzer: "SortingAnalyzer", name: str) -> Any:
+    extension = analyzer.get_extension(name)
+    if extension is None:
+        raise DataError(
+            f"an analyzer without {name}",
+            expected="one made by analyze",
+            remedy="analyze the recording again",
+        )
+    return extension.get_data()
 
 
 def _compute(

@@ -154,7 +154,7 @@ def _read_raw(
         raise DataError(
             f"{path} is taken for a raw binary file, and {', '.join(missing)} is not given",
             expected="its dtype, number of channels and sampling rate",
-            remedy="pass them (e.g. --dtype int16 --channels 4 --rate-hz 30000), or a file format or NWB file",
+            remedy="pass them (e.g. --dtype int16 --channels 4 --rate-hz 30000), or an NWB file",
         )
     kind, n_channels = told["dtype"], told["n_channels"]
     if probe is not None:
@@ -289,7 +289,7 @@ def _read_system(path: Path, *, file_format: str) -> "BaseRecording":
         raise DataError(
             f"{path} cannot be read as {file_format} ({type(error).__name__}: {error})",
             expected=f"what {file_format} writes, with a single stream of voltage",
-            remedy="open it with spikeinterface.extractors, save it with recording.save(folder=..), pass that folder",
+            remedy="open it with spikeinterface, save it with recording.save(folder=..), pass that folder",
         ) from None
 
 

@@ -1,5 +1,6 @@
 """One pass over a recording, chunk by chunk: what every channel's samples look like."""
 
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 # Integers cannot hold NaN, so long integer recordings are sampled for dead and saturated channels.
 _MAX_INTEGER_CHUNKS = 600
 _CHUNK_VALUES = 2**20
+# Checks, preprocessing and sorting all need the scan; the samples of a recording object never change.
+_SCANS: "weakref.WeakKeyDictionary[BaseRecording, Scan]" = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,9 @@ def iterate_chunks(
         try:
             traces = recording.get_traces(segment_index=segment, start_frame=start, end_frame=stop)
         except Exception as error:  # every file format raises its own kinds
-            rate = recording.get_sampling_frequency()
+            from_s, to_s = (frame / recording.get_sampling_frequency() for frame in (start, stop))
             raise DataError(
-                f"{start / rate:.3f} s to {stop / rate:.3f} s cannot be read ({type(error).__name__}: {error})",
+                f"{from_s:.3f} s to {to_s:.3f} s cannot be read ({type(error).__name__}: {error})",
                 expected="traces that can be read to their end",
                 remedy="copy the recording again from where it was made",
             ) from error
@@ -80,11 +83,19 @@ def iterate_chunks(
 def scan_recording(recording: "BaseRecording") -> Scan:
     """Look at every sample once (very long integer recordings: at 600 chunks spread over them).
 
+    The scan of a recording object is remembered for as long as the object lives.
+
     Raises
     ------
     DataError
         If a part cannot be read.
     """
+    if recording not in _SCANS:
+        _SCANS[recording] = _scan(recording)
+    return _SCANS[recording]
+
+
+def _scan(recording: "BaseRecording") -> Scan:
     n_channels = recording.get_num_channels()
     floating = recording.get_dtype().kind == "f"
     n_samples = 0

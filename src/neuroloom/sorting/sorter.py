@@ -94,14 +94,15 @@ def _run(
     recording: "BaseRecording", name: str, scratch: Path, *, seed: int, n_jobs: int, progress: bool
 ) -> dict[Any, np.ndarray]:
     """Return the spike samples of every unit."""
-    from spikeinterface.preprocessing import whiten
+    from spikeinterface.core import BaseSorting
+    from spikeinterface.preprocessing.whiten import WhitenRecording
     from spikeinterface.sorters import run_sorter
 
     step_seed = derive(seed, "sort", name, "steps") % 2**31
     jobs = {"n_jobs": n_jobs, "chunk_duration": "1s", "progress_bar": progress}
-    if not np.any(_spread(recording) > 0):
+    if _is_silent(recording):
         return {}
-    whitened = whiten(
+    whitened = WhitenRecording(
         recording,
         dtype="float32",
         mode="local" if recording.get_num_channels() > 1 else "global",
@@ -117,7 +118,9 @@ def _run(
         options |= {"save_array": False, "detect_threshold": THRESHOLD}
     else:
         options |= {"clusterer": "isosplit", "detect_threshold": THRESHOLD}
-    found = run_sorter(name, whitened, folder=scratch / name, verbose=progress, **options)
+    found = run_sorter(name, whitened, folder=str(scratch / name), verbose=progress, **options)
+    if not isinstance(found, BaseSorting):
+        raise TypeError(f"{name} returned {type(found).__name__}")
     return {unit: np.array(found.get_unit_spike_train(unit_id=unit)) for unit in found.unit_ids}
 
 
@@ -135,11 +138,9 @@ def _ordered(spikes: dict[Any, np.ndarray], recording: "BaseRecording") -> "Base
     return sorting
 
 
-def _spread(recording: "BaseRecording") -> np.ndarray:
-    """Return the median absolute deviation of every channel over chunks spread through the recording."""
-    return np.max(
-        [np.ptp(traces, axis=0) for _, _, traces in iterate_chunks(recording, max_chunks=20)], axis=0
-    )
+def _is_silent(recording: "BaseRecording") -> bool:
+    """Return whether every channel is constant in chunks spread through the recording."""
+    return all(not (traces - traces[0]).any() for _, _, traces in iterate_chunks(recording, max_chunks=20))
 
 
 def _count_events(recording: "BaseRecording") -> int:
@@ -147,9 +148,10 @@ def _count_events(recording: "BaseRecording") -> int:
     noise, count = None, 0
     for _, _, traces in iterate_chunks(recording):
         if noise is None:
-            noise = np.maximum(np.median(np.abs(traces), axis=0) / 0.6745, 1e-12)
-        below = (traces < -THRESHOLD * noise).any(axis=1)
-        count += int(np.sum(below[1:] & ~below[:-1]))
+            noise = np.median(np.abs(traces), axis=0) / 0.6745
+            noise[noise == 0] = 1.0  # whitened traces have unit variance
+        below = np.any(traces < -THRESHOLD * noise, axis=1).astype(np.int8)
+        count += int(np.sum(np.diff(below) == 1))
         if count >= _FEWEST_EVENTS:
             break
     return count
