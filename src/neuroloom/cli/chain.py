@@ -76,9 +76,9 @@ class Demo:
 
     out: Path = Path("demo")
     """Run folder; a rerun resumes."""
-    probe: str = "tetrode"
-    """Where the population is recorded: tetrode, linear-32, .."""
-    minutes: float = 3.0
+    probe: str = "columns-32"
+    """Where the population is recorded: tetrode, linear-32, columns-32, .."""
+    minutes: float = 2.0
     """How long."""
     seed: int = 0
     """Seed of all that is random."""

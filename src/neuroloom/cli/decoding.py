@@ -41,18 +41,23 @@ class Fit:
     """Seed of all that is random."""
 
     def __call__(self) -> None:
-        from neuroloom.decoding.training_run import fit_and_score
+        from neuroloom.decoding.evaluation import fit_and_evaluate, make_decoder
 
         options = {"bin_s": self.bin_s, "past_bins": self.past_bins, "future_bins": self.future_bins}
         chosen = {name: value for name, value in options.items() if value is not None}
-        result = fit_and_score(
-            read_sessions(self.session), self.target, model=self.model, options=chosen,
-            test_fraction=self.test_fraction, seed=self.seed, progress=True,
-        )  # fmt: skip
-        result.decoder.save(self.out)
+        sessions = read_sessions(self.session)
+        decoder = make_decoder(self.model, self.target, seed=self.seed, options=chosen)
+        held_out = fit_and_evaluate(decoder, sessions, test_fraction=self.test_fraction)
+        decoder.save(self.out)
+        console.show_findings(decoder.findings_)
+        for id, result in held_out.items():
+            console.show_findings(result.scores.findings)
+            parts = result.scores.parts
+            console.show_table(
+                ["session", f"held-out {result.scores.metric}", *parts],
+                [[id, result.scores.value, *parts.values()]],
+            )
         console.wrote(self.out, f"{self.model} decoder of {self.target!r}")
-        if result.scores:
-            console.show_table(["session", result.metric], list(result.scores.items()))
         console.following(
             f"neuroloom decode predict --decoder {self.out} --session {self.session[0]} --out predicted.csv"
         )
@@ -70,13 +75,12 @@ class Predict:
     """A .csv table: time_s, then one column per dimension (or the label)."""
 
     def __call__(self) -> None:
+        from neuroloom.artifacts import write_text
         from neuroloom.decoding.estimator import load_decoder
         from neuroloom.decoding.evaluation import prediction_table
 
         decoder = load_decoder(self.decoder)
         table = prediction_table(decoder, read_sessions((self.session,))[0])
-        from neuroloom.artifacts import write_text
-
         write_text(self.out, table.to_csv(index=False))
         console.wrote(self.out, f"{len(table)} predictions")
         console.following(f"neuroloom decode score --decoder {self.decoder} --session {self.session}")

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from neuroloom import __version__, artifacts
 from neuroloom.errors import DataError, UnknownTarget
 from neuroloom.findings import refuse_errors
@@ -184,7 +186,10 @@ def _behavior_parts(behavior: Mapping[str, Any], trials: "nap.IntervalSet | None
     for name, series in sorted(behavior.items()):
         parts += [name, series.t, series.values]
     if trials is not None:
-        parts += [trials.values, {name: list(trials[name]) for name in trials.metadata_columns}]
+        parts += [
+            trials.values,
+            {name: np.asarray(trials.get_info(name)) for name in trials.metadata_columns},
+        ]
     return parts
 
 

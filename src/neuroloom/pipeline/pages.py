@@ -58,8 +58,9 @@ def write_report(
             page_sections.append(_BUILDERS[stage](folder / stage, about))
             seconds.append((stage, json.loads((folder / stage / "stage.json").read_text())["seconds"]))
     findings = [Finding(**finding) for finding in about["findings"]]
-    if (folder / "session").exists():
-        findings += [Finding(**finding) for finding in _summary(folder / "session")["findings"]]
+    for stage in ("session", "decoding"):
+        if (folder / stage).exists():
+            findings += [Finding(**finding) for finding in _summary(folder / stage)["findings"]]
     page = write_page(
         folder,
         summary=_summarise(about, folder),
@@ -145,26 +146,28 @@ def _session(stage: Path, about: dict[str, Any]) -> Section:
 def _decoding(stage: Path, about: dict[str, Any]) -> Section:
     summary = _summary(stage)
     stored = artifacts.load_artifact(stage / "predictions", kind="predictions")
+    labels = summary["metric"] == "accuracy"
     return sections.decoding_section(
-        _series(stored, "predicted"),
-        _series(stored, "true"),
+        _series(stored, "predicted", labels=labels),
+        _series(stored, "true", labels=labels),
         target=summary["target"],
         model=summary["model"],
         metric=summary["metric"],
         score=_number(summary["score"]),
+        dimension_scores=None if labels else [_number(part) for part in summary["dimension_scores"].values()],
         session_scores={name: _number(score) for name, score in summary["comparison"].items()},
         lead=summary["lead"],
     )
 
 
-def _series(stored: artifacts.Artifact, name: str) -> Any:
+def _series(stored: artifacts.Artifact, name: str, *, labels: bool) -> Any:
     import pynapple as nap
 
     values, times_s = stored.arrays[name], stored.arrays["times_s"]
-    if "classes" in stored.document:
+    if stored.document["classes"] is not None:
         return [stored.document["classes"][code] for code in values]
-    if values.ndim == 1:
-        return nap.Tsd(times_s, values)
+    if labels or values.ndim == 1:
+        return values.tolist() if labels else nap.Tsd(times_s, values)
     return nap.TsdFrame(times_s, values, columns=stored.document["columns"])
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pynapple as nap
     from spikeinterface import BaseRecording, BaseSorting
 
+    from neuroloom.decoding.evaluation import HeldOut
     from neuroloom.pipeline.chain import RunConfig
     from neuroloom.sessions.session import Session
 
@@ -86,40 +87,33 @@ def decode_stage(
     truth: "BaseSorting | None" = None,
 ) -> Path:
     """Fit a decoder, score it on held-out time, and the same from the true units where they are known."""
-    from neuroloom.decoding.evaluation import fit_and_score
+    from neuroloom.decoding.evaluation import fit_and_evaluate, make_decoder
 
-    def fit(session: "Session"):
-        return fit_and_score(
-            [session],
-            target,
-            model=config.model,
-            options=config.decoder_options,
-            test_fraction=config.test_fraction,
-            seed=config.seed,
-        )
+    def fit(session: "Session", folder: Path | None = None):
+        decoder = make_decoder(config.model, target, seed=config.seed, options=config.decoder_options)
+        held_out = fit_and_evaluate(decoder, [session], test_fraction=config.test_fraction, folder=folder)
+        return decoder, held_out[session.id]
 
     def make(draft: Path) -> dict[str, Any]:
-        result = fit(session)
-        result.decoder.save(draft / "decoder")
-        held_out = result.held_out[session.id]
-        arrays = {"times_s": held_out.times_s, "predicted": held_out.predicted, "true": held_out.true}
-        document = {"columns": held_out.columns}
-        if held_out.classes is not None:
-            document["classes"] = list(held_out.classes)
-        artifacts.save_artifact(draft / "predictions", kind="predictions", arrays=arrays, document=document)
-        score = result.scores[session.id]
+        decoder, held_out = fit(session, draft / "training")
+        decoder.save(draft / "decoder")
+        _write_predictions(held_out, draft / "predictions")
+        score, metric = held_out.scores.value, held_out.scores.metric
         comparison = {"sorted units": score}
-        lead = f"{config.model} decoder of {target}: {result.metric} {_spoken(score)} on held-out time"
+        lead = f"{config.model} decoder of {target}: {metric} {_spoken(score)} on held-out time"
         if truth is not None:
-            comparison["true units"] = fit(_with_units(session, truth)).scores[session.id]
-            lead += f", {_spoken(comparison['true units'])} from the true units"
+            _, from_truth = fit(_with_units(session, truth))
+            comparison["true units"] = from_truth.scores.value
+            lead += f", {_spoken(from_truth.scores.value)} from the true units"
         return {
             "target": target,
             "model": config.model,
-            "metric": result.metric,
+            "metric": metric,
             "score": score,
+            "dimension_scores": held_out.scores.parts,
             "comparison": comparison,
             "lead": lead + ".",
+            "findings": [finding.as_dict() for finding in [*decoder.findings_, *held_out.scores.findings]],
         }
 
     return run.stage("decoding", make, key=key, seed=config.seed)
@@ -160,6 +154,20 @@ def _with_units(session: "Session", truth: "BaseSorting") -> "Session":
     )
 
 
+def _write_predictions(held_out: "HeldOut", folder: Path) -> None:
+    predicted, true, classes = held_out.predicted, held_out.true, None
+    if predicted.dtype.kind not in "fiu":
+        # Safetensors has no text: labels travel as positions in a list.
+        classes = np.unique(np.concatenate([predicted, true])).tolist()
+        predicted, true = np.searchsorted(classes, predicted), np.searchsorted(classes, true)
+    artifacts.save_artifact(
+        folder,
+        kind="predictions",
+        arrays={"times_s": held_out.times_s, "predicted": predicted, "true": true},
+        document={"columns": held_out.columns, "classes": classes},
+    )
+
+
 def _write_agreement(sorting: "BaseSorting", truth: "BaseSorting", path: Path) -> dict[str, Any]:
     import pandas as pd
     from spikeinterface.comparison import compare_sorter_to_ground_truth
@@ -168,9 +176,10 @@ def _write_agreement(sorting: "BaseSorting", truth: "BaseSorting", path: Path) -
         columns = ["accuracy", "recall", "precision", "false_discovery_rate", "miss_rate"]
         table = pd.DataFrame(0.0, index=pd.Index(truth.unit_ids, name="gt_unit_id"), columns=columns)
     else:
-        table = compare_sorter_to_ground_truth(truth, sorting, exhaustive_gt=True).get_performance()
+        comparison = compare_sorter_to_ground_truth(truth, sorting, exhaustive_gt=True)
+        table = pd.DataFrame(comparison.get_performance())
         table.index.name = "gt_unit_id"
-    accuracy = table["accuracy"].astype(float)
+    accuracy = table["accuracy"].to_numpy(float)
     table.to_csv(path)
     return {
         "n_true_units": len(table),

@@ -79,7 +79,9 @@ def read_trials(path: Path) -> "nap.IntervalSet":
             remedy="mend or drop that row",
         )
     labels = {name: table[name].to_numpy() for name in table.columns if name not in ("start", "end")}
-    return nap.IntervalSet(table["start"].to_numpy(float), table["end"].to_numpy(float), metadata=labels or None)
+    return nap.IntervalSet(
+        table["start"].to_numpy(float), table["end"].to_numpy(float), metadata=labels or None
+    )
 
 
 def _read_table(path: Path, *, required: list[str]) -> "pd.DataFrame":

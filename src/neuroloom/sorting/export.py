@@ -115,7 +115,7 @@ def export_phy(
         raise DataError(
             "a sorting without units", expected="units to curate", remedy="sort another recording"
         )
-    if not analyzer.has_recording():
+    if not (analyzer.has_recording() or analyzer.has_temporary_recording()):
         raise DataError(
             "the analyzer has lost its recording",
             expected="the recording it was made from",
@@ -128,7 +128,7 @@ def export_phy(
         with quiet(), repeatable(0, "phy"):
             # The exporter adds principal components, with a pickle among them, to the folder it is given.
             in_memory = analyzer.copy()
-            if not in_memory.has_recording() and not in_memory.has_temporary_recording():
+            if not (in_memory.has_recording() or in_memory.has_temporary_recording()):
                 in_memory.set_temporary_recording(analyzer.recording)
             export_to_phy(
                 in_memory,
