@@ -110,8 +110,20 @@ class TwoWay:
         return identification(_flat(truth), _flat(reconstruction), groups=groups)
 
 
+@dataclass(frozen=True)
+class Accuracy:
+    """Share of labels that are right."""
+
+    name: str = "accuracy"
+    higher_is_better: bool = True
+
+    def statistic(self, truth: np.ndarray, reconstruction: np.ndarray, *, groups: np.ndarray) -> Statistic:
+        """See `Metric`; the arrays are labels (stimuli,)."""
+        return mean_over_stimuli((truth == reconstruction).astype(float))
+
+
 METRICS: dict[str, Metric] = {
-    metric.name: metric for metric in (R2(), Correlation(), PixelCorrelation(), TwoWay())
+    metric.name: metric for metric in (R2(), Correlation(), PixelCorrelation(), TwoWay(), Accuracy())
 }
 
 

@@ -35,6 +35,11 @@ class AlexNet(nn.Module):
     """
 
     layers = ("relu1", "relu2", "relu3", "relu4", "relu5")
+    blur: torch.Tensor
+    first: torch.Tensor
+    first_bias: torch.Tensor
+    shift: torch.Tensor
+    scale: torch.Tensor
 
     def __init__(self, weights: dict[str, np.ndarray]):
         super().__init__()
@@ -77,16 +82,8 @@ class AlexNet(nn.Module):
 class EfficientNetLite0(nn.Module):
     """EfficientNet-lite0 (Tan & Le 2019, without squeeze-and-excitation, ReLU6) up to its pooled features."""
 
-    # repeats, kernel, stride, expansion, channels in, channels out
-    stages = (
-        (1, 3, 1, 1, 32, 16),
-        (2, 3, 2, 6, 16, 24),
-        (2, 5, 2, 6, 24, 40),
-        (3, 3, 2, 6, 40, 80),
-        (3, 5, 1, 6, 80, 112),
-        (4, 5, 2, 6, 112, 192),
-        (1, 3, 1, 6, 192, 320),
-    )
+    # repeats, stride of the first, expansion; kernels and channels follow from the weights' shapes
+    stages = ((1, 1, 1), (2, 2, 6), (2, 2, 6), (3, 2, 6), (3, 1, 6), (4, 2, 6), (1, 1, 6))
 
     def __init__(self, weights: dict[str, np.ndarray]):
         super().__init__()
@@ -96,7 +93,7 @@ class EfficientNetLite0(nn.Module):
         """Return pooled features (B, 1280) of images (B, 3, H, W) in 0..1."""
         x = self._convolved(images * 2 - 1, "_conv_stem", "_bn0", stride=2).clamp(0, 6)
         number = 0
-        for repeats, kernel, stride, expansion, channels_in, channels_out in self.stages:
+        for repeats, stride, expansion in self.stages:
             for repeat in range(repeats):
                 name = f"_blocks.{number}."
                 step = stride if repeat == 0 else 1
