@@ -86,7 +86,7 @@ def build_bank(
     results = Parallel(n_jobs=n_jobs)(
         delayed(_neighbourhoods)(library, chunk, n_units, n_variants, twin_fraction, seed) for chunk in chunks
     )
-    parts = [part for result in results for part in result]
+    parts = [part for result in results for part in result]  # pyright: ignore[reportOptionalIterable]
     return Bank(*(torch.from_numpy(np.stack(column)) for column in zip(*parts, strict=True)))
 
 

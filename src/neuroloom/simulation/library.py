@@ -149,20 +149,22 @@ class CellLibrary:
             If it is absent or damaged.
         """
         artifact = load_artifact(folder, kind=KIND)
-        names = [field.name for field in fields(Cell) if field.name not in _IN_DOCUMENT]
         try:
-            cells = tuple(
-                Cell(
-                    **{key: entry[key] for key in _IN_DOCUMENT},
-                    **{key: artifact.arrays[f"{index}.{key}"].astype(np.float32) for key in names},
-                )
-                for index, entry in enumerate(artifact.document["cells"])
-            )
+            entries = artifact.document["cells"]
+            cells = tuple(_read_cell(entry, artifact.arrays, index) for index, entry in enumerate(entries))
             return cls(cells, artifact.document["licence"], artifact.document["source"])
         except KeyError as error:
             raise CorruptArtifact(
                 f"{folder} lacks {error}", expected="a whole cell library", remedy="build it again"
             ) from None
+
+
+def _read_cell(entry: Mapping[str, Any], arrays: Mapping[str, np.ndarray], index: int) -> Cell:
+    values: dict[str, Any] = {key: entry[key] for key in _IN_DOCUMENT}
+    for field in fields(Cell):
+        if field.name not in values:
+            values[field.name] = arrays[f"{index}.{field.name}"].astype(np.float32)
+    return Cell(**values)
 
 
 def take_spikes(
