@@ -6,13 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import r2_score
 
-from neuroloom.auditing.metrics import METRICS, find_metrics
+from neuroloom.auditing.metric_names import METRICS, find_metrics
 from neuroloom.errors import DataError
 
 
 def plain(name, truth, guess, groups=None):
     groups = np.arange(len(truth)) if groups is None else groups
-    return METRICS[name].statistic(truth, guess, groups=groups)(np.ones((1, len(truth))))[0]
+    metric = METRICS[name]
+    statistic = metric.statistic(metric.describe(truth), metric.describe(guess), groups=groups)
+    return statistic(np.ones((1, len(truth))))[0]
 
 
 @pytest.fixture

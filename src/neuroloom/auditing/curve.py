@@ -13,10 +13,11 @@ from neuroloom import artifacts
 from neuroloom.auditing import arms, inputs
 from neuroloom.auditing.arms import CEILING, MEAN, NO_BOTTLENECK
 from neuroloom.auditing.bottleneck import Bottleneck, ReducedRankRidge
-from neuroloom.auditing.metrics import Metric, find_metrics
+from neuroloom.auditing.metric_names import find_metrics
+from neuroloom.auditing.metrics import Metric
 from neuroloom.auditing.results import AuditCurve
 from neuroloom.auditing.scoring import Scorer
-from neuroloom.errors import DataError
+from neuroloom.errors import DataError, LeakySplit
 from neuroloom.findings import Finding
 
 if TYPE_CHECKING:
@@ -106,6 +107,8 @@ def audit(
     ids = inputs.stimulus_groups(stimuli, groups, identify_repeats=like_images)
     folds = inputs.choose_folds(ids, n_folds=n_folds, test_fraction=test_fraction, test=test, seed=seed)
     chosen = find_metrics(list(metrics or (("pixcorr", "two_way") if generator else ("r2", "correlation"))))
+    findings += _circular(generator, chosen)
+    _refuse_seen(generator, stimuli, folds)
     latents = generator.encode(stimuli) if generator else stimuli.reshape(len(stimuli), -1).astype(float)
     restorations = restorations if restorations is not None else (("train",) if generator else ())
     bottleneck = bottleneck or ReducedRankRidge(unit_variance=generator is None, seed=seed)
@@ -149,6 +152,7 @@ def audit(
         ceiling = _generate(generator, latents[held_out])
         scorer.add(CEILING, NO_BOTTLENECK, ceiling)
         examples[f"{CEILING}/{NO_BOTTLENECK}"] = ceiling[:n_examples]
+    networks = set(getattr(generator, "networks", ()))
     facts = {
         "n_stimuli": len(responses),
         "n_units": responses.shape[1],
@@ -160,6 +164,7 @@ def audit(
         "bottleneck": type(bottleneck).__name__,
         "generator": getattr(generator, "name", None),
         "rank": rank,
+        "circular": [m.name for m in chosen if getattr(m, "network", None) in networks],
         "lower_is_better": [metric.name for metric in chosen if not metric.higher_is_better],
         "seed": seed,
         "data_fingerprint": artifacts.fingerprint(responses, stimuli, ids),
@@ -184,6 +189,31 @@ def _check_sizes(sizes: Sequence[int] | None, *, rank: int, n_units: int) -> tup
         what = f"sizes above {rank} repeat the result at {rank}, the rank of the regression"
         findings.append(Finding("info", what, f"sizes {wanted}", f"use sizes up to {rank}"))
     return wanted, findings
+
+
+def _circular(generator: "Generator | None", metrics: Sequence[Metric]) -> list[Finding]:
+    """Flag metrics that look through a network which also took part in the reconstruction."""
+    inside = set(getattr(generator, "networks", ()))
+    shared = [metric.name for metric in metrics if getattr(metric, "network", None) in inside]
+    if not shared:
+        return []
+    what = f"{', '.join(shared)} score with a network that the generator itself uses: circular"
+    return [Finding("warning", what, f"generator {getattr(generator, 'name', '')}", "use other metrics")]
+
+
+def _refuse_seen(generator: "Generator | None", stimuli: np.ndarray, folds: Sequence[arms.Fold]) -> None:
+    """Refuse a generator that was trained on stimuli it is now to reconstruct."""
+    seen = getattr(generator, "seen_", None)
+    if not seen:
+        return
+    held_out = np.unique(np.concatenate([fold.test for fold in folds]))
+    known = np.isin(inputs.row_digests(stimuli[held_out]), list(seen))
+    if known.any():
+        raise LeakySplit(
+            f"the generator was trained on {known.sum()} of {len(held_out)} test stimuli",
+            expected="test stimuli that it has never seen",
+            remedy="train it on other stimuli, with exact duplicates left out",
+        )
 
 
 def _generate(generator: "Generator | None", latents: np.ndarray) -> np.ndarray:

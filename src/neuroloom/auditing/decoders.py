@@ -7,7 +7,7 @@ import numpy as np
 
 from neuroloom import artifacts, seeds
 from neuroloom.auditing.arms import BRAIN, CEILING, MEAN, NO_BOTTLENECK, RANDOM, SHUFFLED
-from neuroloom.auditing.metrics import METRICS
+from neuroloom.auditing.metric_names import METRICS
 from neuroloom.auditing.results import AuditCurve
 from neuroloom.auditing.scoring import Scorer
 from neuroloom.auditing.virtual_units import PopulationBottleneck, as_virtual_units, standardise

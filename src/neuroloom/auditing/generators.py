@@ -2,7 +2,9 @@
 
 Any pipeline takes part that offers ``encode(stimuli) -> latents`` and ``decode(latents) -> stimuli``, both
 in NumPy; a diffusion model, for instance, encodes images to its conditioning vectors and decodes by sampling
-with fixed noise. Nothing else is asked of it.
+with fixed noise. Three attributes are used where a generator has them: ``name``; ``networks``, the names of
+pretrained networks inside it (a metric that looks through one of them is flagged as circular); and ``seen_``,
+the digests of the stimuli it was trained on (test stimuli among them are refused).
 """
 
 from dataclasses import dataclass, field
@@ -10,6 +12,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from neuroloom.auditing.image_metrics import NetworkName, network_features
 from neuroloom.auditing.inputs import row_digests
 from neuroloom.errors import DataError, NotFitted
 
@@ -107,3 +110,99 @@ class PCA:
         if self.mean_ is None or self.components_ is None:
             raise NotFitted("this PCA has no components", expected="a fitted one", remedy="call fit first")
         return self.mean_, self.components_
+
+
+@dataclass
+class Retrieval:
+    """Reconstruction by looking up the most similar stimulus of a gallery.
+
+    Similarity is the cosine of latents around the gallery's mean, so that the shrinkage of a regression does
+    not favour stimuli near the mean.
+
+    Parameters
+    ----------
+    embedding
+        Gives the latents: a generator (its decoder is not used) or anything with ``fit`` and ``encode``.
+    """
+
+    embedding: "PCA | NetworkEmbedding"
+    gallery_: np.ndarray | None = field(default=None, repr=False)
+    latents_: np.ndarray | None = field(default=None, repr=False)
+    seen_: frozenset[str] = field(default=frozenset(), repr=False)
+
+    @property
+    def name(self) -> str:
+        """``"retrieval"`` and the embedding's name."""
+        return f"retrieval by {getattr(self.embedding, 'name', type(self.embedding).__name__)}"
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Networks inside the embedding."""
+        return tuple(getattr(self.embedding, "networks", ()))
+
+    def fit(self, stimuli: np.ndarray) -> "Retrieval":
+        """Keep stimuli (stimuli, ..) as the gallery and fit the embedding to them."""
+        self.gallery_ = np.asarray(stimuli)
+        self.embedding.fit(self.gallery_)
+        self.latents_ = self.embedding.encode(self.gallery_)
+        self.seen_ = frozenset(row_digests(self.gallery_))
+        return self
+
+    def encode(self, stimuli: np.ndarray) -> np.ndarray:
+        """Return the embedding's latents (stimuli, latents)."""
+        return self.embedding.encode(stimuli)
+
+    def decode(self, latents: np.ndarray) -> np.ndarray:
+        """Return the most similar gallery item for each row of latents."""
+        if self.gallery_ is None or self.latents_ is None:
+            raise NotFitted("this gallery is empty", expected="a fitted one", remedy="call fit first")
+        mean = self.latents_.mean(0)
+        gallery, wanted = self.latents_ - mean, np.asarray(latents) - mean
+        length = np.linalg.norm(gallery, axis=1)
+        cosine = wanted @ (gallery / np.where(length > 0, length, 1.0)[:, None]).T
+        return self.gallery_[cosine.argmax(1)]
+
+
+@dataclass
+class NetworkEmbedding:
+    """Principal components of a network's features of images; an embedding for `Retrieval`.
+
+    Parameters
+    ----------
+    network, layer, size_px
+        As in `neuroloom.auditing.image_metrics.NetworkTwoWay`.
+    n_latents
+        Components kept.
+    """
+
+    network: NetworkName = "efficientnet"
+    layer: int = 0
+    size_px: int = 64
+    n_latents: int = 128
+    components_: PCA | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The network's name, with its layer where it has several."""
+        return f"{self.network}{self.layer or ''}"
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The network's name."""
+        return (self.network,)
+
+    def fit(self, stimuli: np.ndarray) -> "NetworkEmbedding":
+        """Learn the components of the features of images (stimuli, height, width[, 3])."""
+        self.components_ = PCA(n_latents=self.n_latents, limits=None).fit(self._features(stimuli))
+        return self
+
+    def encode(self, stimuli: np.ndarray) -> np.ndarray:
+        """Return latents (stimuli, latents)."""
+        if self.components_ is None:
+            raise NotFitted("this embedding is not fitted", expected="a fitted one", remedy="call fit first")
+        return self.components_.encode(self._features(stimuli))
+
+    def _features(self, stimuli: np.ndarray) -> np.ndarray:
+        return network_features(
+            np.asarray(stimuli), network=self.network, layer=self.layer, size_px=self.size_px
+        )

@@ -1,22 +1,25 @@
 """Scores of reconstructions against the truth, each ready to be bootstrapped over stimuli.
 
-A metric turns truth and reconstruction into a `Statistic`: a function from stimulus weights (draws, stimuli)
-to scores (draws,). Weights of one give the score itself; resampling counts give its bootstrap distribution.
+A metric describes stimuli (their pixels, or features of a network) and turns the descriptions of truth and
+reconstruction into a `Statistic`: a function from stimulus weights (draws, stimuli) to scores (draws,).
+Weights of one give the score itself; resampling counts give its bootstrap distribution.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
-
-from neuroloom.errors import DataError
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 
 
 class Metric(Protocol):
-    """One way to score a reconstruction."""
+    """One way to score a reconstruction.
+
+    A metric that looks through a network names it in an attribute ``network``; a generator that uses the same
+    one is then flagged as circular. Metrics with an equal attribute ``eyes`` share one description.
+    """
 
     @property
     def name(self) -> str:
@@ -28,13 +31,27 @@ class Metric(Protocol):
         """False for errors and distances."""
         ...
 
-    def statistic(self, truth: np.ndarray, reconstruction: np.ndarray, *, groups: np.ndarray) -> Statistic:
-        """Return the weighted score of `reconstruction` (stimuli, ..) against `truth` (stimuli, ..)."""
+    def describe(self, stimuli: np.ndarray) -> Any:
+        """Return what is compared of stimuli (stimuli, ..), computed once for the truth."""
+        ...
+
+    def statistic(self, truth: Any, reconstruction: Any, *, groups: np.ndarray) -> Statistic:
+        """Return the score of a described reconstruction against the described truth."""
         ...
 
 
+class _Flat:
+    """Metrics of the values themselves."""
+
+    eyes = "values"
+
+    def describe(self, stimuli: np.ndarray) -> np.ndarray:
+        """Return stimuli as float64 rows (stimuli, values)."""
+        return np.asarray(stimuli, dtype=float).reshape(len(stimuli), -1)
+
+
 @dataclass(frozen=True)
-class R2:
+class R2(_Flat):
     """Fraction of the held-out variance explained, averaged over targets; 0 for the test mean itself.
 
     Targets that do not vary in the test set have no R2 and are left out.
@@ -44,8 +61,8 @@ class R2:
     higher_is_better: bool = True
 
     def statistic(self, truth: np.ndarray, reconstruction: np.ndarray, *, groups: np.ndarray) -> Statistic:
-        """See `Metric`; the arrays are flattened to (stimuli, targets)."""
-        y, guess = _flat(truth), _flat(reconstruction)
+        """See `Metric`; arrays (stimuli, targets)."""
+        y, guess = truth, reconstruction
         centred = y - y.mean(0)
 
         def score(weights: np.ndarray) -> np.ndarray:
@@ -58,7 +75,7 @@ class R2:
 
 
 @dataclass(frozen=True)
-class Correlation:
+class Correlation(_Flat):
     """Pearson correlation over stimuli, averaged over targets; blind to bias and gain."""
 
     name: str = "correlation"
@@ -66,8 +83,7 @@ class Correlation:
 
     def statistic(self, truth: np.ndarray, reconstruction: np.ndarray, *, groups: np.ndarray) -> Statistic:
         """See `Metric`; a reconstruction that does not vary scores 0."""
-        y, guess = _flat(truth), _flat(reconstruction)
-        y, guess = y - y.mean(0), guess - guess.mean(0)
+        y, guess = truth - truth.mean(0), reconstruction - reconstruction.mean(0)
 
         def score(weights: np.ndarray) -> np.ndarray:
             total = weights.sum(1, keepdims=True)
@@ -83,7 +99,7 @@ class Correlation:
 
 
 @dataclass(frozen=True)
-class PixelCorrelation:
+class PixelCorrelation(_Flat):
     """PixCorr: Pearson correlation over the pixels of one stimulus, averaged over stimuli."""
 
     name: str = "pixcorr"
@@ -91,11 +107,11 @@ class PixelCorrelation:
 
     def statistic(self, truth: np.ndarray, reconstruction: np.ndarray, *, groups: np.ndarray) -> Statistic:
         """See `Metric`; a flat reconstruction scores 0."""
-        return mean_over_stimuli(row_correlation(_flat(truth), _flat(reconstruction)))
+        return mean_over_stimuli(row_correlation(truth, reconstruction))
 
 
 @dataclass(frozen=True)
-class TwoWay:
+class TwoWay(_Flat):
     """2-way identification: how often a reconstruction resembles its own stimulus more than another one.
 
     Similarity is the Pearson correlation of pixels. Ties count half; pairs within one group (the same
@@ -107,7 +123,7 @@ class TwoWay:
 
     def statistic(self, truth: np.ndarray, reconstruction: np.ndarray, *, groups: np.ndarray) -> Statistic:
         """See `Metric`; weights act on both members of a pair."""
-        return identification(_flat(truth), _flat(reconstruction), groups=groups)
+        return identification(truth, reconstruction, groups=groups)
 
 
 @dataclass(frozen=True)
@@ -117,34 +133,16 @@ class Accuracy:
     name: str = "accuracy"
     higher_is_better: bool = True
 
+    def describe(self, stimuli: np.ndarray) -> np.ndarray:
+        """Return the labels (stimuli,) as they are."""
+        return np.asarray(stimuli)
+
     def statistic(self, truth: np.ndarray, reconstruction: np.ndarray, *, groups: np.ndarray) -> Statistic:
         """See `Metric`; the arrays are labels (stimuli,)."""
         return mean_over_stimuli((truth == reconstruction).astype(float))
 
 
-METRICS: dict[str, Metric] = {
-    metric.name: metric for metric in (R2(), Correlation(), PixelCorrelation(), TwoWay(), Accuracy())
-}
-
-
-def find_metrics(wanted: "tuple[str | Metric, ...] | list[str | Metric]") -> list[Metric]:
-    """Return the metrics named, passing ready-made ones through.
-
-    Raises
-    ------
-    DataError
-        If a name is not known; the message lists those that are.
-    """
-    found = []
-    for metric in wanted:
-        if isinstance(metric, str) and metric not in METRICS:
-            raise DataError(
-                f"there is no metric {metric!r}",
-                expected=f"one of {', '.join(METRICS)}",
-                remedy="correct the name or pass an object with name and statistic",
-            )
-        found.append(METRICS[metric] if isinstance(metric, str) else metric)
-    return found
+VALUE_METRICS: tuple[Metric, ...] = (R2(), Correlation(), PixelCorrelation(), TwoWay(), Accuracy())
 
 
 def mean_over_stimuli(scores: np.ndarray) -> Statistic:
@@ -180,10 +178,6 @@ def _unit_rows(values: np.ndarray) -> np.ndarray:
     length = np.linalg.norm(centred, axis=1, keepdims=True)
     floor = 1e-12 * np.linalg.norm(values, axis=1, keepdims=True)
     return np.divide(centred, length, out=np.zeros_like(centred), where=length > floor)
-
-
-def _flat(values: np.ndarray) -> np.ndarray:
-    return np.asarray(values, dtype=float).reshape(len(values), -1)
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Scores of many reconstructions of the same test stimuli, with paired bootstrap intervals."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,8 @@ class Scorer:
     def __init__(
         self, metrics: Iterable[Metric], truth: np.ndarray, groups: np.ndarray, *, n_bootstrap: int, seed: int
     ):
-        self.metrics, self.truth, self.groups = list(metrics), truth, groups
+        self.metrics, self.groups = list(metrics), groups
+        self._truths = [metric.describe(truth) for metric in self.metrics]
         unique, member = np.unique(groups, return_inverse=True)
         rng = seeds.stream(seed, "bootstrap")
         counts = rng.multinomial(len(unique), np.full(len(unique), 1 / len(unique)), size=n_bootstrap)
@@ -41,8 +43,13 @@ class Scorer:
 
     def add(self, arm: str, size: int, reconstruction: np.ndarray) -> None:
         """Score one reconstruction (stimuli, ..); further draws of the same arm and size are averaged."""
-        for metric in self.metrics:
-            statistic = metric.statistic(self.truth, reconstruction, groups=self.groups)
+        described: dict[Any, Any] = {}
+        for metric, truth in zip(self.metrics, self._truths, strict=True):
+            # Metrics that look through the same eyes share one look.
+            eyes = getattr(metric, "eyes", metric.name)
+            if eyes not in described:
+                described[eyes] = metric.describe(reconstruction)
+            statistic = metric.statistic(truth, described[eyes], groups=self.groups)
             self._values.setdefault((arm, size, metric.name), []).append(statistic(self.weights))
 
     def rows(self) -> tuple[Score, ...]:
