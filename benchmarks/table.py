@@ -36,7 +36,7 @@ class Row:
     ratio
         How many times better ours is; None without a peer.
     conditions
-        Threads, versions, sizes, seeds, and the peer's name.
+        Threads, versions, sizes, seeds; the peer's name under ``peer``.
     """
 
     name: str
@@ -94,17 +94,18 @@ def median_times(*actions: Callable[[], Any], repeats: int) -> list[tuple[float,
 
 def finish(rows: list[Row], args: argparse.Namespace) -> None:
     """Print the rows as a table and write them where --json says."""
-    header = ("name", "ours", "peer", "unit", "ratio")
-    lines = [
-        header,
-        *((row.name, _figure(row.ours), _figure(row.peer), row.unit, _figure(row.ratio)) for row in rows),
-    ]
+    header = ("name", "ours", "peer", "unit", "ratio", "against")
+    figures = [(_figure(row.ours), _figure(row.peer), _figure(row.ratio)) for row in rows]
+    lines = [header]
+    for row, (ours, peer, ratio) in zip(rows, figures, strict=True):
+        lines.append((row.name, ours, peer, row.unit, ratio, str(row.conditions.get("peer", ""))))
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     for line in lines:
-        left, *middle, unit, ratio = line
-        cells = [left.ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(middle, widths[1:3], strict=True)]
-        print("  ".join([*cells, unit.ljust(widths[3]), ratio.rjust(widths[4])]).rstrip())
+        cells = [
+            cell.rjust(width) if column in (1, 2, 4) else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        print("  ".join(cells).rstrip())
     if rows:
         print("conditions of the first row:", json.dumps(rows[0].conditions, default=str))
     if args.json:

@@ -10,6 +10,7 @@ from neuroloom import Session
 from neuroloom.errors import DataError, LeakySplit, UnknownTarget
 from neuroloom.sessions.leaks import refuse_leak
 from neuroloom.sessions.splits import grouped_folds, split_time, split_trials
+from neuroloom.sessions.windows import bin_session
 
 FRACTIONS = st.lists(st.integers(1, 10), min_size=1, max_size=4).map(lambda each: np.array(each) / sum(each))
 
@@ -40,6 +41,28 @@ def test_parts_in_time_are_in_order_apart_and_inside_the_support(any_session, da
     assert lengths == pytest.approx(fractions * total, abs=gap_s * len(parts) + 1e-6)
     if not gap_s:
         assert lengths.sum() == pytest.approx(total)
+
+
+@given(
+    data=st.data(), fractions=FRACTIONS, gap_s=st.sampled_from([0.0, 0.3]), bin_s=st.sampled_from([0.1, 0.25])
+)
+def test_parts_cut_on_bins_have_the_bins_of_the_whole(any_session, data, fractions, gap_s, bin_s):
+    session = data.draw(any_session)
+    try:
+        parts = split_time(session, fractions, gap_s=gap_s, bin_s=bin_s)
+        whole, centres_s = bin_session(session, bin_s)
+        binned = [bin_session(session.restrict(part), bin_s) for part in parts]
+    except DataError:
+        return
+    for (earlier, _), (later, _) in itertools.pairwise(zip(parts, binned, strict=True)):
+        refuse_leak(earlier, later, gap_s=max(gap_s - 1e-9, 0))
+    for counts, part_centres_s in binned:
+        at = np.searchsorted(centres_s, part_centres_s - 1e-9)
+        assert centres_s[at] == pytest.approx(part_centres_s)
+        # A spike on a border may fall to either side of it by one rounding.
+        assert np.abs(counts.cumsum(axis=0) - whole[at].cumsum(axis=0)).max(initial=0) <= 1
+    if not gap_s:
+        assert sum(len(counts) for counts, _ in binned) == len(whole)
 
 
 @given(

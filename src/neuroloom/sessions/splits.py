@@ -21,6 +21,7 @@ def split_time(
     fractions: Fractions = (0.7, 0.15, 0.15),
     *,
     gap_s: float = 0.0,
+    bin_s: float | None = None,
 ) -> tuple[nap.IntervalSet, ...]:
     """Cut observed time into consecutive parts.
 
@@ -33,6 +34,10 @@ def split_time(
     gap_s
         At least this much time lies between two parts. It is taken from the start of the later one, so that
         its first windows and lags do not reach into the earlier one.
+    bin_s
+        If given, parts start on the borders of the bins that `windows.bin_session` makes of the whole
+        session. Binned recordings want their own bin width here: cut anywhere else, the bins of a part would
+        lie across those of the recording.
 
     Returns
     -------
@@ -52,6 +57,8 @@ def split_time(
     """
     shares = _shares(fractions)
     gap_s = _gap(gap_s)
+    if bin_s is not None and not (np.isfinite(bin_s) and bin_s > 0):
+        raise DataError(f"bin_s={bin_s}", expected="a positive number", remedy="give it in seconds, or None")
     support = session.time_support if isinstance(session, Session) else as_support(session)
     lengths = support.end - support.start
     observed = np.r_[0.0, np.cumsum(lengths)]
@@ -59,13 +66,14 @@ def split_time(
     at = np.clip(np.searchsorted(observed, cuts, side="right") - 1, 0, len(lengths) - 1)
     moments = support.start[at] + (cuts - observed[at])
     moments[-1] = support.end[-1]
-    parts = []
+    parts: list[nap.IntervalSet] = []
     for number, (start, end) in enumerate(itertools.pairwise(moments)):
-        last = number == len(shares) - 1
-        if parts:
-            start = max(start, parts[-1].end[-1] + gap_s) if gap_s else start
-        window = (start, end if last else closed_before(end))
-        pieces = intersect(support, nap.IntervalSet(*window)) if window[1] > window[0] else np.zeros((0, 2))
+        if number:
+            earliest = parts[-1].end[-1] + gap_s if gap_s else start
+            start = _on_bin(max(start, earliest), support, bin_s)
+        if number < len(shares) - 1:
+            end = closed_before(_on_bin(end, support, bin_s))
+        pieces = intersect(support, nap.IntervalSet(start, end)) if end > start else np.zeros((0, 2))
         if not len(pieces):
             raise DataError(
                 f"part {number + 1} of fractions {tuple(fractions)} is empty with a gap of {gap_s:g} s",
@@ -175,6 +183,16 @@ def grouped_folds(
         )
     fold = _deal(numbers, np.full(n_folds, 1 / n_folds), seed)
     return [(np.flatnonzero(fold != number), np.flatnonzero(fold == number)) for number in range(n_folds)]
+
+
+def _on_bin(moment: float, support: nap.IntervalSet, bin_s: float | None) -> float:
+    """Return the first bin's start that is not before `moment`, within its support interval."""
+    at = int(np.searchsorted(support.start, moment, side="right")) - 1
+    if bin_s is None or moment >= support.end[at]:
+        return moment
+    start = support.start[at]
+    on_bin = start + np.ceil((moment - start) / bin_s - 1e-6) * bin_s
+    return float(min(on_bin, support.end[at]))
 
 
 def _deal(group: np.ndarray, shares: np.ndarray, seed: int) -> np.ndarray:
