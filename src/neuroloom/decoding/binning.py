@@ -1,0 +1,161 @@
+"""Sessions as binned counts for a decoder: in its order of units, never over the border of a stretch."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from neuroloom.decoding.targets import Target, behavior_at, class_codes, trial_labels, trials_of
+from neuroloom.sessions.session import Session
+from neuroloom.sessions.windows import bin_starts, count_windows, flatten
+
+
+@dataclass(frozen=True)
+class Bins:
+    """A session in bins.
+
+    Attributes
+    ----------
+    counts
+        Shape (bins, units), int32, units in the session's order.
+    centres_s
+        Shape (bins,), ascending.
+    stretch
+        Shape (bins,): number of the trial (classification) or support interval (regression) of each bin.
+        Bins of one stretch are consecutive; nothing may be read across its border.
+    """
+
+    counts: np.ndarray
+    centres_s: np.ndarray
+    stretch: np.ndarray
+
+
+def bin_for(session: Session, target: Target, bin_s: float) -> Bins:
+    """Bin a session for a target: each trial by itself for a label, all of the support for a behaviour.
+
+    Raises
+    ------
+    DataError
+        If a label is to be decoded and there are no trials, or the bin is longer than every stretch.
+    """
+    flat = flatten(session)
+    within = trials_of(session) if target.task == "classification" else session.time_support
+    starts, stretch = bin_starts(within, bin_s)
+    counts = count_windows(flat, starts, window_s=bin_s, bin_s=bin_s)[:, 0]
+    return Bins(counts, starts + bin_s / 2, stretch)
+
+
+def values_in(session: Session, target: Target, bins: Bins, bin_s: float) -> np.ndarray:
+    """Return the truth of each bin.
+
+    Returns
+    -------
+    ndarray
+        Regression: shape (bins, dimensions), float64, NaN where unknown. Classification: shape (bins,),
+        int64, position among the classes, -1 where missing.
+    """
+    if target.task == "regression":
+        return behavior_at(session, target.name, bins.centres_s, width_s=bin_s)[0]
+    return class_codes(trial_labels(session, target.name), target.classes)[bins.stretch]
+
+
+def known_bins(values: np.ndarray) -> np.ndarray:
+    """Say which bins have a truth in every dimension."""
+    if values.dtype.kind == "i":
+        return np.greater_equal(values, 0)
+    return np.logical_and.reduce(np.isfinite(values), axis=1)
+
+
+@dataclass(frozen=True)
+class UnitScale:
+    """Which units a model knows in one session, and how it scales their counts.
+
+    The spread of a unit is pooled with that of the population: sqrt(its variance + the mean variance).
+    Divided by its own standard deviation alone, a unit that hardly ever fires would shout whenever it does;
+    on chronological splits of the reaching recordings the pooled spread is better by .02 to .04 of R².
+
+    Attributes
+    ----------
+    ids
+        Unit ids in the model's order.
+    mean, spread
+        Shape (units,).
+    """
+
+    ids: list[str]
+    mean: np.ndarray
+    spread: np.ndarray
+
+    @classmethod
+    def of(cls, ids: list[str], counts: np.ndarray) -> "UnitScale":
+        """Measure mean and spread on counts of shape (bins, units)."""
+        variance = counts.var(axis=0, dtype=np.float64)
+        pooled = np.sqrt(variance + variance.mean())
+        return cls(list(ids), counts.mean(axis=0, dtype=np.float64), np.where(pooled > 0, pooled, 1.0))
+
+    def apply(self, session: Session, counts: np.ndarray) -> np.ndarray:
+        """Return scaled counts in the model's order, shape (bins, units), float32.
+
+        A unit that the session has lost stays at its mean, 0.
+        """
+        column = {unit: number for number, unit in enumerate(session.unit_ids)}
+        scaled = np.zeros((len(counts), len(self.ids)), dtype=np.float32)
+        for number, unit in enumerate(self.ids):
+            if unit in column:
+                scaled[:, number] = (counts[:, column[unit]] - self.mean[number]) / self.spread[number]
+        return scaled
+
+
+def inner_validation(stretch: np.ndarray, *, fraction: float, gap: int) -> tuple[np.ndarray, np.ndarray]:
+    """Split bins for a choice inside training: the last part validates, whole stretches where they are short.
+
+    Parameters
+    ----------
+    stretch
+        Shape (bins,), as in `Bins`.
+    fraction
+        Share of the bins that validates.
+    gap
+        Bins left out before the validation part where it begins inside a stretch.
+
+    Returns
+    -------
+    train, validation : ndarray of bool
+        Shape (bins,); both False inside the gap.
+    """
+    n = len(stretch)
+    cut = round(n * (1 - fraction))
+    borders = np.flatnonzero(np.diff(stretch)) + 1
+    near = borders[np.abs(borders - cut) <= n * fraction / 2]
+    if len(near):
+        cut, gap = int(near[np.argmin(np.abs(near - cut))]), 0
+    place = np.arange(n)
+    return place < cut - gap, place >= cut
+
+
+def lagged(values: np.ndarray, stretch: np.ndarray, rows: slice, *, past: int, future: int) -> np.ndarray:
+    """Return each bin beside its neighbours in time, for the bins in `rows`.
+
+    Parameters
+    ----------
+    values
+        Shape (bins, units).
+    stretch
+        Shape (bins,); lags that would leave a bin's stretch read 0.
+    past
+        Bins read up to and including the bin itself.
+    future
+        Bins read after it.
+
+    Returns
+    -------
+    ndarray
+        Shape (rows, (past + future) * units): the earliest bin first.
+    """
+    at = np.arange(len(values))[rows]
+    source = at[:, None] + np.arange(1 - past, future + 1)  # (rows, lags)
+    within = (source >= 0) & (source < len(values))
+    source = np.where(within, source, 0)
+    within &= stretch[source] == stretch[at][:, None]
+    gathered = values[source]  # (rows, lags, units)
+    gathered[~within] = 0
+    return gathered.reshape(len(at), -1)

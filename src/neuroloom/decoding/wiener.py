@@ -1,0 +1,263 @@
+"""The linear baseline: a Wiener filter for behaviour, logistic regression on the same lags for labels."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from neuroloom.decoding.binning import (
+    UnitScale,
+    bin_for,
+    inner_validation,
+    known_bins,
+    lagged,
+    values_in,
+)
+from neuroloom.decoding.estimator import Decoder
+from neuroloom.decoding.logistic import choose_inverse_penalty, fit_logistic
+from neuroloom.decoding.ridge import Moments, choose_penalties, solve_ridge
+from neuroloom.errors import DataError
+from neuroloom.findings import Finding
+from neuroloom.sessions.session import Session
+
+VALIDATION_FRACTION = 0.2
+# Fewer known bins than this leave nothing to choose a penalty on.
+FEWEST_TO_CHOOSE = 50
+DEFAULT_PENALTY, DEFAULT_INVERSE_PENALTY = 0.1, 0.01
+_CHUNK_VALUES = 4_000_000
+
+
+@dataclass(frozen=True)
+class _Readout:
+    """What is learned for one session: weights (lags * units, outputs) and intercept (outputs,)."""
+
+    scale: UnitScale
+    weights: np.ndarray
+    intercept: np.ndarray
+    penalties: list[float]
+
+
+class WienerDecoder(Decoder):
+    """Linear readout of the counts in the last bins.
+
+    For a behaviour: ridge regression, with the penalty of each dimension chosen on the last fifth of the
+    training bins, then solved on all of them. For a trial label: multinomial logistic regression, one
+    prediction per bin, with the penalty chosen in cross-validation over whole trials. Counts are
+    scaled by unit. Lags that would reach out of a trial or support interval read the unit's mean, so
+    every bin has a prediction. Each session has weights of its own.
+
+    Parameters
+    ----------
+    target
+        A behaviour or a trial label.
+    bin_s
+        Bin width in seconds.
+    past_bins
+        Bins read up to and including the decoded one.
+    future_bins
+        Bins read after the decoded one; 0 is causal.
+    alpha
+        ``"auto"``, or the penalty on scaled counts: per bin (behaviour), or the inverse of
+        scikit-learn's ``C`` (label).
+    seed, quiet
+        Not used (nothing is random, nothing takes long); all decoders have them.
+
+    Attributes
+    ----------
+    alpha_
+        Session id -> the penalties used, one per dimension, or one for labels.
+
+    Examples
+    --------
+    >>> from neuroloom.sessions.session import Session
+    >>> rng = np.random.default_rng(0)
+    >>> counts = rng.poisson(3, size=(400, 5))
+    >>> speed = counts @ [1.0, -1.0, 0.5, 0.0, 0.0]
+    >>> session = Session.from_counts(counts, bin_size_s=0.05, id="a", behavior={"speed": speed})
+    >>> decoder = WienerDecoder("speed", past_bins=2).fit(session.restrict((0, 15)))
+    >>> round(decoder.score(session.restrict((15, 20))), 2)
+    1.0
+    """
+
+    kind = "wiener"
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        bin_s: float = 0.05,
+        past_bins: int = 10,
+        future_bins: int = 0,
+        alpha: float | Literal["auto"] = "auto",
+        seed: int = 0,
+        quiet: bool = False,
+    ):
+        self.target, self.bin_s = target, bin_s
+        self.past_bins, self.future_bins, self.alpha = past_bins, future_bins, alpha
+        self.seed, self.quiet = seed, quiet
+
+    @property
+    def alpha_(self) -> dict[str, list[float]]:
+        """Session id -> penalties used."""
+        return {session_id: readout.penalties for session_id, readout in self._readouts.items()}
+
+    def _learn(self, parts: dict[str, list[Session]], folder: Path | None) -> None:
+        self._validate()
+        self._readouts: dict[str, _Readout] = {}
+        self._adapt(parts)
+
+    def _adapt(self, parts: dict[str, list[Session]]) -> None:
+        for session_id, sessions in parts.items():
+            self._readouts[session_id] = self._fit_session(sessions)
+
+    def _validate(self) -> None:
+        if self.past_bins < 0 or self.future_bins < 0 or self.past_bins + self.future_bins < 1:
+            raise DataError(
+                f"past_bins={self.past_bins} and future_bins={self.future_bins}",
+                expected="at least one bin to read",
+                remedy="pass past_bins=1 to read only the decoded bin",
+            )
+        if self.alpha != "auto" and not (isinstance(self.alpha, int | float) and 0 < self.alpha < np.inf):
+            raise DataError(
+                f"alpha={self.alpha!r}", expected='"auto" or a positive number', remedy="change it"
+            )
+
+    def _fit_session(self, sessions: list[Session]) -> _Readout:
+        binned = [bin_for(session, self.target_, self.bin_s) for session in sessions]
+        truths = [
+            values_in(session, self.target_, bins, self.bin_s)
+            for session, bins in zip(sessions, binned, strict=True)
+        ]
+        for session, truth in zip(sessions, truths, strict=True):
+            self._note_masked(session, known_bins(truth))
+        ids = self.units_[sessions[0].id]
+        in_order = [
+            bins.counts[:, [session.unit_ids.index(unit) for unit in ids]]
+            for session, bins in zip(sessions, binned, strict=True)
+        ]
+        scale = UnitScale.of(ids, np.concatenate(in_order))
+        features = np.concatenate(
+            [scale.apply(session, bins.counts) for session, bins in zip(sessions, binned, strict=True)]
+        )
+        # Stretches of different parts get different numbers.
+        first = np.cumsum([0, *(int(bins.stretch[-1]) + 1 for bins in binned)])
+        stretch = np.concatenate([bins.stretch + n for bins, n in zip(binned, first[:-1], strict=True)])
+        truth = np.concatenate(truths)
+        usable = known_bins(truth)
+        if not usable.any():
+            raise DataError(
+                f"session {sessions[0].id!r} has no bin with a known {self.target!r}",
+                expected="at least one",
+                remedy="check the times of the behaviour, or for missing labels",
+            )
+        if self.target_.task == "classification":
+            return self._fit_labels(scale, features, stretch, truth, usable)
+        return self._fit_behavior(scale, features, stretch, truth, usable)
+
+    def _fit_behavior(
+        self,
+        scale: UnitScale,
+        features: np.ndarray,
+        stretch: np.ndarray,
+        truth: np.ndarray,
+        usable: np.ndarray,
+    ) -> _Readout:
+        train, validation = inner_validation(
+            stretch, fraction=VALIDATION_FRACTION, gap=self.past_bins + self.future_bins - 1
+        )
+        n_features = (self.past_bins + self.future_bins) * len(scale.ids)
+        sums = {part: Moments.zero(n_features, truth.shape[1]) for part in ("train", "validation", "between")}
+        for rows in self._chunks(features):
+            x = self._lagged(features, stretch, rows)
+            for part, chosen in (
+                ("train", train[rows]),
+                ("validation", validation[rows]),
+                ("between", ~(train | validation)[rows]),
+            ):
+                wanted = chosen & usable[rows]
+                if wanted.any():
+                    sums[part].add(x[wanted], truth[rows][wanted])
+        if self.alpha != "auto":
+            penalties = np.full(truth.shape[1], float(self.alpha))
+        elif min(sums["train"].n, sums["validation"].n) < FEWEST_TO_CHOOSE:
+            penalties = np.full(truth.shape[1], DEFAULT_PENALTY)
+            self._note_few(scale, int(usable.sum()), f"alpha={DEFAULT_PENALTY}")
+        else:
+            penalties, _ = choose_penalties(sums["train"], sums["validation"])
+        weights, intercept = solve_ridge(sums["train"] + sums["validation"] + sums["between"], penalties)
+        return _Readout(scale, weights, intercept, penalties.tolist())
+
+    def _fit_labels(
+        self,
+        scale: UnitScale,
+        features: np.ndarray,
+        stretch: np.ndarray,
+        truth: np.ndarray,
+        usable: np.ndarray,
+    ) -> _Readout:
+        if len(np.unique(truth[usable])) < 2:
+            raise DataError(
+                f"a session with units such as {scale.ids[0]} has one class of {self.target!r} only",
+                expected="at least two classes in every session",
+                remedy="leave the session out, or choose a decoder that shares what it learns",
+            )
+        x = self._lagged(features, stretch, slice(None))[usable]
+        if self.alpha != "auto":
+            inverse = 1 / float(self.alpha)
+        else:
+            inverse = choose_inverse_penalty(x, truth[usable], stretch[usable])
+            if inverse is None:
+                inverse = DEFAULT_INVERSE_PENALTY
+                self._note_few(scale, len(np.unique(stretch[usable])), f"alpha={1 / inverse:g}")
+        weights, intercept = fit_logistic(x, truth[usable], self.target_.n_outputs, inverse_penalty=inverse)
+        return _Readout(scale, weights, intercept, [1 / inverse])
+
+    def _outputs(self, session: Session) -> tuple[np.ndarray, np.ndarray]:
+        bins = bin_for(session, self.target_, self.bin_s)
+        readout = self._readouts[session.id]
+        features = readout.scale.apply(session, bins.counts)
+        values = np.concatenate(
+            [
+                self._lagged(features, bins.stretch, rows) @ readout.weights + readout.intercept
+                for rows in self._chunks(features)
+            ]
+        )
+        if self.target_.task == "classification":
+            values = np.exp(values - values.max(axis=1, keepdims=True))
+            values /= values.sum(axis=1, keepdims=True)
+        return bins.centres_s, values
+
+    def _lagged(self, features: np.ndarray, stretch: np.ndarray, rows: slice) -> np.ndarray:
+        return lagged(features, stretch, rows, past=self.past_bins, future=self.future_bins)
+
+    def _chunks(self, features: np.ndarray) -> list[slice]:
+        width = (self.past_bins + self.future_bins) * max(1, features.shape[1])
+        size = max(64, _CHUNK_VALUES // width)
+        return [slice(start, start + size) for start in range(0, len(features), size)]
+
+    def _note_few(self, scale: UnitScale, n: int, used: str) -> None:
+        self.findings_.append(
+            Finding(
+                "warning",
+                f"too little data ({n}) to choose the penalty; {used} was used",
+                f"units {scale.ids[0]} to {scale.ids[-1]}",
+                "fit on more data, or pass alpha",
+            )
+        )
+
+    def _pack(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        arrays = {}
+        for number, readout in enumerate(self._readouts.values()):
+            arrays[f"{number}/weights"], arrays[f"{number}/intercept"] = readout.weights, readout.intercept
+            arrays[f"{number}/mean"], arrays[f"{number}/spread"] = readout.scale.mean, readout.scale.spread
+        return {"alpha": self.alpha_}, arrays
+
+    def _unpack(self, document: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        self._readouts = {}
+        for number, (session_id, penalties) in enumerate(document["alpha"].items()):
+            learned = {
+                name: arrays[f"{number}/{name}"] for name in ("weights", "intercept", "mean", "spread")
+            }
+            scale = UnitScale(self.units_[session_id], learned["mean"], learned["spread"])
+            self._readouts[session_id] = _Readout(scale, learned["weights"], learned["intercept"], penalties)
