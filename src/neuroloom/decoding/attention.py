@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuroloom.decoding.attention_kernels import (
+    GatedUnit,
     KeepMasks,
     SelfAttention,
     SpikeAttention,
@@ -88,7 +89,10 @@ class FeedForward(nn.Module):
         self.narrow = nn.Linear(expansion * dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        value, gate = self.widen(self.norm(x)).chunk(2, dim=-1)
+        widened = self.widen(self.norm(x))
+        if _is_fast(x) and torch.is_grad_enabled():
+            return self.narrow(GatedUnit.apply(widened, self.dropout.rate if self.training else 0.0))
+        value, gate = widened.chunk(2, dim=-1)
         return self.narrow(self.dropout(value * F.gelu(gate)))
 
 
@@ -106,7 +110,7 @@ class LatentSelfAttention(nn.Module):
         """x (B, L, D), rotation (L, d/2) -> (B, L, D)."""
         qkv = self.to_qkv(self.norm(x)).unflatten(-1, (3, self.heads, -1))  # (B, L, 3, H, d)
         rate = self.dropout if self.training else 0.0
-        if _is_fast(qkv) and torch.is_grad_enabled():
+        if _is_fast(qkv):
             return self.to_out(SelfAttention.apply(qkv, rotation, rate).flatten(-2))
         turn = rotation[:, None]  # (L, 1, d/2)
         query, key, value = rotate(qkv, turn[:, None]).permute(2, 0, 3, 1, 4)  # 3 x (B, H, L, d)

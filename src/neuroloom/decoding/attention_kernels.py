@@ -63,14 +63,15 @@ class SelfAttention(torch.autograd.Function):
         turned_out, final = as_complex(head_out.transpose(0, 1)), as_complex(out)
         unturn = rotation.conj().resolve_conj()[:, None]
         masks = KeepMasks(dropout) if dropout else None
-        saved = []
+        saved, learns = [], ctx.needs_input_grad[0]
         for window, raw in enumerate(as_complex(qkv)):
             query, key, value = as_real(raw * there).permute(1, 2, 0, 3)  # 3 x (H, L, d)
             weights = torch.bmm(query, key.transpose(1, 2)).softmax(-1)  # (H, L, L)
             keep = masks.draw(weights) if masks else None
             torch.bmm(weights if keep is None else weights * keep, value, out=head_out)
             torch.mul(turned_out, unturn, out=final[window])
-            saved.append((weights, keep))
+            if learns:
+                saved.append((weights, keep))
         if masks:
             out *= masks.scale
         ctx.save_for_backward(qkv, there, back, rotation, out)
@@ -129,7 +130,7 @@ class SpikeAttention(torch.autograd.Function):
         out = query.new_zeros(len(offsets) - 1, n_latents, n_heads, dim_head)
         masks = KeepMasks(dropout) if dropout else None
         flat_table = as_complex(table)
-        saved = []
+        saved, learns = [], any(ctx.needs_input_grad)
         for window in range(len(out)):
             inside = slice(offsets[window], offsets[window + 1])
             key, value = _turned_keys_values(flat_table, row[inside], rotation[inside])
@@ -137,7 +138,8 @@ class SpikeAttention(torch.autograd.Function):
             keep = masks.draw(weights) if masks else None
             kept = weights if keep is None else weights * keep
             torch.bmm(kept, value, out=out[window].transpose(0, 1))
-            saved.append((weights, keep))
+            if learns:
+                saved.append((weights, keep))
         if masks:
             out *= masks.scale
         ctx.save_for_backward(query, table, row, rotation, out)
@@ -171,6 +173,38 @@ class SpikeAttention(torch.autograd.Function):
                 turned.flatten(1), row[inside], len(table), -1, False
             )
         return grad_query, grad_table.view_as(table), None, None, None, None
+
+
+class GatedUnit(torch.autograd.Function):
+    """value * gelu(gate) * keep, for GEGLU feed-forwards: (..., 2 E) -> (..., E).
+
+    Its gradient is written straight into one tensor, where autograd would make five and join them.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, widened: Tensor, dropout: float) -> Tensor:  # pyright: ignore
+        value, gate = widened.chunk(2, dim=-1)
+        masks = KeepMasks(dropout) if dropout else None
+        keep = masks.draw(value).mul_(masks.scale) if masks else None
+        open_gate = torch.nn.functional.gelu(gate)
+        if keep is not None:
+            open_gate.mul_(keep)
+        ctx.save_for_backward(widened, open_gate, keep)
+        return value * open_gate
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor):  # pyright: ignore
+        widened, open_gate, keep = ctx.saved_tensors
+        value, gate = widened.chunk(2, dim=-1)
+        grad_widened = torch.empty_like(widened)
+        grad_value, grad_gate = grad_widened.chunk(2, dim=-1)
+        torch.mul(grad, open_gate, out=grad_value)
+        through = grad * value
+        if keep is not None:
+            through.mul_(keep)
+        grad_gate.copy_(torch.ops.aten.gelu_backward(through, gate))
+        return grad_widened, None
 
 
 def _self_rotations(rotation: Tensor, dim_head: int) -> tuple[Tensor, Tensor]:

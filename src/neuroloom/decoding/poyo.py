@@ -207,17 +207,15 @@ class Poyo(nn.Module):
 
     def forward(self, inputs: PoyoInputs) -> Tensor:
         """Return the outputs at the query times, (B, Q, dim_out)."""
-        latents = self.latents(inputs)  # (B, L, D)
+        when = self.rotary(self.latent_times_s)  # (L, d/2)
+        latents = self.latents(inputs, when)  # (B, L, D)
         query = self.session_embedding(inputs.session)[:, None]  # (B, 1, D)
-        read = self.decoder(
-            query, self.rotary(inputs.query_times_s), latents, self.rotary(self.latent_times_s)
-        )
+        read = self.decoder(query, self.rotary(inputs.query_times_s), latents, when)
         output = query + read  # (B, Q, D)
         return self.readout(output + self.decoder_ffn(output))
 
-    def latents(self, inputs: PoyoInputs) -> Tensor:
-        """Return the latents after the last self-attention layer, (B, L, D)."""
-        when = self.rotary(self.latent_times_s)  # (L, d/2)
+    def latents(self, inputs: PoyoInputs, when: Tensor) -> Tensor:
+        """Return the latents after the last self-attention layer, (B, L, D); `when` (L, d/2) turns them."""
         start = self.latent_embedding.weight.repeat(len(when) // self.config.latents_per_step, 1)  # (L, D)
         table, row = self._token_table(inputs)
         read = self.encoder(start, when, table, row, self.rotary(inputs.times_s), inputs.offsets)

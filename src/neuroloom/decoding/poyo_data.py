@@ -1,0 +1,184 @@
+"""What POYO learns from: windows with the outputs that lie inside them, and the loss on those.
+
+Knows arrays only, so that a machine without the session types can train.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from neuroloom.decoding.poyo import PoyoInputs
+from neuroloom.decoding.tokens import Train, Windows, tokenize
+from neuroloom.errors import DataError
+from neuroloom.training.objective import Objective
+from neuroloom.training.sampler import Batch
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Output times of one recording and what is known there.
+
+    Attributes
+    ----------
+    times_s
+        Shape (outputs,), ascending.
+    stretch
+        Shape (outputs,), int64: number of the stretch (support interval or trial) of each output.
+    bounds_s
+        Shape (stretches, 2): borders of the stretches; a window never reads over them.
+    values
+        Regression: (outputs, dimensions), scaled, NaN where unknown. Classification: (outputs, 1), the
+        class's number, NaN where unknown.
+    weights
+        Shape (outputs,): weight of each output in the loss.
+    """
+
+    times_s: np.ndarray
+    stretch: np.ndarray
+    bounds_s: np.ndarray
+    values: np.ndarray
+    weights: np.ndarray
+
+
+@dataclass(frozen=True)
+class PoyoData:
+    """Recordings as POYO's examples.
+
+    Attributes
+    ----------
+    trains, outputs
+        One of each per recording (part of a session).
+    context_s
+        Length of a window.
+    task
+        ``"regression"`` or ``"classification"``.
+    keep_units, jitter_s
+        Augmentations in training; see `tokens.tokenize`.
+    seen_from_s
+        Outputs earlier than this in their window do not count: the context a causal decoder will have.
+    """
+
+    trains: Sequence[Train]
+    outputs: Sequence[Outputs]
+    context_s: float
+    task: str
+    keep_units: tuple[int, int, int] | None = None
+    jitter_s: float = 0.0
+    seen_from_s: float = 0.0
+
+    def windows(self, *, step_s: float) -> Windows:
+        """Lay windows `step_s` apart over every stretch that has known outputs; at least one on each.
+
+        Raises
+        ------
+        DataError
+            If no output is known anywhere.
+        """
+        number, starts, low, high = [], [], [], []
+        for part, outputs in enumerate(self.outputs):
+            usable = np.isfinite(outputs.values).any(axis=1) & (outputs.weights > 0)
+            for stretch in np.unique(outputs.stretch[usable]):
+                begin, end = outputs.bounds_s[stretch]
+                room = end - begin - self.context_s
+                laid = begin + step_s * np.arange(int(np.ceil(max(room, 0) / step_s - 1e-9)) + 1)
+                # The last window ends where the stretch does; one that is too short begins with it.
+                laid = np.minimum(laid, begin + max(room, 0.0))
+                number.append(np.full(len(laid), part))
+                starts.append(laid)
+                low.append(np.full(len(laid), begin))
+                high.append(np.full(len(laid), end))
+        if not number:
+            raise DataError(
+                "the target is unknown everywhere",
+                expected="some moments with a known target",
+                remedy="check for NaN, and that target and spikes overlap in time",
+            )
+        return Windows(*(np.concatenate(each) for each in (number, starts, low, high)))
+
+    def training(self) -> Objective:
+        """Return the objective on windows at random places: one example per half context."""
+        step_s = self.context_s / 2
+        windows = self.windows(step_s=step_s)
+
+        def prepare(batch: Batch) -> "Prepared":
+            random = batch.stream("windows")
+            chosen = windows.take(batch.indices)
+            # Anywhere within half a step of the laid place, but inside its stretch.
+            shift = random.uniform(-step_s / 2, step_s / 2, len(chosen))
+            latest = np.maximum(chosen.high_s - self.context_s, chosen.low_s)
+            shift = np.clip(chosen.start_s + shift, chosen.low_s, latest) - chosen.start_s
+            return self.prepare(chosen.shifted(shift), random=random).to(batch.device)
+
+        return Objective(len(windows), self.loss, prepare)
+
+    def validation(self) -> Objective:
+        """Return the objective on windows side by side, without augmentation."""
+        windows = self.windows(step_s=self.context_s / 2)
+        return Objective(
+            len(windows), self.loss, lambda batch: self.prepare(windows.take(batch.indices)).to(batch.device)
+        )
+
+    def prepare(self, windows: Windows, *, random: np.random.Generator | None = None) -> "Prepared":
+        """Return tokens, targets and weights of some windows."""
+        first, last = [], []
+        for part, start, low, high in zip(
+            windows.train, windows.start_s, windows.low_s, windows.high_s, strict=True
+        ):
+            times = self.outputs[part].times_s
+            begin = max(start + self.seen_from_s, low) if high - low > self.context_s else low
+            bounds = np.searchsorted(times, (begin - 1e-9, min(start + self.context_s, high)))
+            first.append(bounds[0])
+            last.append(bounds[1])
+        n = np.maximum(np.array(last) - np.array(first), 0)
+        width = max(1, int(n.max(initial=0)))
+        dimensions = self.outputs[0].values.shape[1]
+        queries = np.zeros((len(windows), width))
+        values = np.full((len(windows), width, dimensions), np.nan)
+        weights = np.zeros((len(windows), width))
+        for row, part in enumerate(windows.train):
+            inside = slice(first[row], first[row] + n[row])
+            outputs = self.outputs[part]
+            queries[row, : n[row]] = outputs.times_s[inside] - windows.start_s[row]
+            values[row, : n[row]] = outputs.values[inside]
+            weights[row, : n[row]] = outputs.weights[inside]
+        inputs = tokenize(
+            self.trains,
+            windows,
+            queries,
+            context_s=self.context_s,
+            keep_units=self.keep_units,
+            jitter_s=self.jitter_s,
+            random=random,
+        )
+        return Prepared(inputs, torch.from_numpy(values).float(), torch.from_numpy(weights).float())
+
+    def loss(self, model: nn.Module, prepared: "Prepared") -> tuple[Tensor, Tensor]:
+        """Return the weighted sum of losses and the sum of weights: squared error, or cross-entropy."""
+        predicted = model(prepared.inputs).float()  # (B, Q, dimensions or classes)
+        known = prepared.values.isfinite()
+        weights = prepared.weights[..., None] * known  # (B, Q, dimensions or 1)
+        values = torch.where(known, prepared.values, 0.0)
+        if self.task == "regression":
+            return (weights * (predicted - values) ** 2).sum(), weights.sum()
+        error = nn.functional.cross_entropy(
+            predicted.flatten(0, 1), values.long().flatten(), reduction="none"
+        )
+        return (weights.flatten() * error).sum(), weights.sum()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A batch ready for the loss: inputs, values (B, Q, dimensions) with NaN, weights (B, Q)."""
+
+    inputs: PoyoInputs
+    values: Tensor
+    weights: Tensor
+
+    def to(self, device: str) -> "Prepared":
+        """Return the batch on another device."""
+        return replace(
+            self, inputs=self.inputs.to(device), values=self.values.to(device), weights=self.weights.to(device)
+        )
