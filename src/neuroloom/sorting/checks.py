@@ -10,8 +10,8 @@ import numpy as np
 
 from neuroloom.errors import DataError
 from neuroloom.findings import Finding
+from neuroloom.sorting.folders import DROPPED_BYTES, UNKNOWN_GAIN
 from neuroloom.sorting.probes import check_wiring
-from neuroloom.sorting.reading import DROPPED_BYTES, UNKNOWN_GAIN
 from neuroloom.sorting.scanning import Scan, bad_channels, scan_recording
 
 if TYPE_CHECKING:

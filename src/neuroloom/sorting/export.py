@@ -8,6 +8,8 @@ import numpy as np
 
 from neuroloom.artifacts import load_artifact, new_folder, save_artifact
 from neuroloom.errors import DataError
+from neuroloom.sorting.features import waveform_features
+from neuroloom.sorting.spikeinterface_runs import keep_compiled, quiet, repeatable
 
 if TYPE_CHECKING:
     from spikeinterface.core import BaseSorting, SortingAnalyzer
@@ -108,8 +110,6 @@ def export_phy(
     """
     from spikeinterface.exporters import export_to_phy
 
-    from neuroloom.sorting.spikeinterface_runs import keep_compiled, quiet, repeatable
-
     folder = Path(folder)
     if analyzer.get_num_units() == 0:
         raise DataError(
@@ -126,16 +126,17 @@ def export_phy(
     with new_folder(folder, expected_bytes=n_bytes, replaces="params.py") as draft:
         draft.rmdir()  # the exporter makes it
         with quiet(), repeatable(0, "phy"):
-            # The exporter adds principal components, with a pickle among them, to the folder it is given.
-            in_memory = analyzer.copy()
-            if not (in_memory.has_recording() or in_memory.has_temporary_recording()):
-                in_memory.set_temporary_recording(analyzer.recording)
             export_to_phy(
-                in_memory,
+                analyzer,
                 output_folder=draft,
                 use_relative_path=True,
+                # The exporter fits its components for minutes, and leaves pickles in the analyzer's folder.
+                compute_pc_features=False,
                 verbose=False,
                 n_jobs=n_jobs,
                 progress_bar=progress,
             )
+            features, channels = waveform_features(analyzer)
+            np.save(draft / "pc_features.npy", features)
+            np.save(draft / "pc_feature_ind.npy", channels)
     return folder

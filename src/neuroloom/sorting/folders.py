@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from spikeinterface.core import BaseRecording
 
 KIND = "recording"
+# Annotations of ours that outlive saving: how a file was read, and whether a recording was prepared.
+UNKNOWN_GAIN, DROPPED_BYTES, PREPARED = (
+    "neuroloom_unknown_gain",
+    "neuroloom_dropped_bytes",
+    "neuroloom_prepared",
+)
 _AGAIN = "copy the folder again, or save the recording again"
 
 
@@ -119,6 +125,7 @@ def read_binary_folder(folder: Path, *, allow_partial: bool = False) -> "BaseRec
             remedy=_AGAIN,
         ) from None
     _read_properties(folder / "properties", recording)
+    _read_annotations(folder / "annotations.json", recording)
     for index, segment in enumerate(recording.segments):
         times = folder / f"times_cached_seg{index}.npy"
         if times.is_file():
@@ -232,6 +239,13 @@ def _inside(folder: Path, name: str) -> Path:
     if not path.is_file():
         raise DataError(f"{path} is missing", expected="the traces that binary.json names", remedy=_AGAIN)
     return path
+
+
+def _read_annotations(path: Path, recording: "BaseRecording") -> None:
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        found = json.loads(path.read_text())
+        known = {name: found[name] for name in (UNKNOWN_GAIN, DROPPED_BYTES, PREPARED) if name in found}
+        recording.annotate(**known)
 
 
 def _read_properties(folder: Path, recording: "BaseRecording") -> None:

@@ -1,5 +1,6 @@
-"""Prepare a recording for sorting: fill gaps, drop bad channels, band-pass, common reference; all lazily."""
+"""Prepare a recording for sorting: fill gaps, leave out bad channels, band-pass, common reference."""
 
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from neuroloom.findings import Finding, refuse_errors
 from neuroloom.seeds import derive
 from neuroloom.simulation.probes import make_probe
 from neuroloom.sorting.checks import check_recording
+from neuroloom.sorting.folders import PREPARED, write_recording
 from neuroloom.sorting.probes import attach_probe
 from neuroloom.sorting.scanning import Scan, bad_channels, scan_recording
 from neuroloom.sorting.spikeinterface_runs import quiet
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from probeinterface import Probe
     from spikeinterface.core import BaseRecording
 
-PREPARED = "neuroloom_prepared"
 BAND_HZ = (300.0, 6000.0)
 # The median of fewer channels carries the spikes of each of them.
 FEWEST_FOR_REFERENCE = 16
@@ -55,6 +56,9 @@ def prepare(
     reference: bool | None = None,
     scan: Scan | None = None,
     seed: int = 0,
+    folder: str | os.PathLike | None = None,
+    n_jobs: int = 1,
+    progress: bool = False,
 ) -> Prepared:
     """Fill gaps, leave out bad channels, band-pass, and reference to the median of all channels.
 
@@ -70,11 +74,18 @@ def prepare(
         The result of `scan_recording`, where the caller has it.
     seed
         Of the chunks at which the noise is measured.
+    folder
+        Where to write the prepared recording, so that sorting and analysis need not filter it again
+        for every pass; ``None`` keeps it lazy.
+    n_jobs
+        Processes that compute when writing.
+    progress
+        Whether to show a progress bar when writing.
 
     Raises
     ------
     DataError
-        If `check_recording` finds an error.
+        If `check_recording` finds an error, or the disk has too little room.
     """
     from spikeinterface.preprocessing.common_reference import CommonReferenceRecording
     from spikeinterface.preprocessing.filter import BandpassFilterRecording
@@ -120,6 +131,8 @@ def prepare(
             lazy = CommonReferenceRecording(lazy, reference="global", operator="median")
             steps.append("median reference over channels")
     lazy.annotate(**{PREPARED: True})
+    if folder is not None:
+        lazy = write_recording(lazy, folder, n_jobs=n_jobs, progress=progress)
     return Prepared(lazy, findings, removed, steps)
 
 

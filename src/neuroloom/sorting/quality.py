@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuroloom.artifacts import MANIFEST, new_folder, seal, verify
-from neuroloom.errors import CorruptArtifact, DataError
+from neuroloom.errors import DataError
 from neuroloom.seeds import derive
 from neuroloom.sorting.preprocessing import prepare
+from neuroloom.sorting.safety import refuse_programs
 from neuroloom.sorting.spikeinterface_runs import keep_compiled, quiet, repeatable
 
 if TYPE_CHECKING:
@@ -89,11 +90,7 @@ def read_analyzer(folder: str | os.PathLike) -> "SortingAnalyzer":
 
     folder = Path(folder)
     verify(folder)
-    pickles = [path for suffix in ("*.pkl", "*.pickle") for path in folder.rglob(suffix)]
-    if pickles:
-        raise CorruptArtifact(
-            f"{pickles[0]} is a pickle", expected="none", remedy="analyze the recording again"
-        )
+    refuse_programs(folder)
     with quiet():
         return load_sorting_analyzer(folder)
 

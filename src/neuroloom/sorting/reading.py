@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuroloom.errors import DataError, MissingFile
-from neuroloom.sorting.folders import check_frames, read_binary_folder, read_zarr_folder
+from neuroloom.sorting.folders import (
+    DROPPED_BYTES,
+    UNKNOWN_GAIN,
+    check_frames,
+    read_binary_folder,
+    read_zarr_folder,
+)
 from neuroloom.sorting.layout import implausible_channels, implausible_dtype
 from neuroloom.sorting.probes import attach_probe, check_wiring, load_probe
 
@@ -25,8 +31,6 @@ FORMATS = (
     "neuralynx", "neuroscope", "openephys", "openephysbinary", "plexon", "plexon2", "spike2", "spikegadgets",
     "spikeglx", "tdt",
 )  # fmt: skip
-# Annotations through which `check_recording` learns how the file was read.
-UNKNOWN_GAIN, DROPPED_BYTES = "neuroloom_unknown_gain", "neuroloom_dropped_bytes"
 
 
 def read_recording(
