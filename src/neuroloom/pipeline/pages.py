@@ -17,6 +17,8 @@ from neuroloom.reporting.section_files import FILE, read_section, write_section
 if TYPE_CHECKING:
     from spikeinterface import BaseRecording
 
+    from neuroloom.auditing.results import AuditCurve
+
 # Stage -> the builder of its section, in the order of the page.
 STAGES = ("recording", "sorting", "session", "decoding", "audit")
 PACKAGES = ("spikeinterface", "pynapple", "torch", "scikit-learn", "numpy", "scipy")
@@ -78,6 +80,28 @@ def write_report(
     )
     say(f"report: {page}")
     return page
+
+
+def write_audit_page(curve: "AuditCurve", folder: Path) -> tuple[Path, Path]:
+    """Write a page and a ``.csv`` table of an audit that stands alone; return their paths."""
+    folder = Path(folder)
+    facts = curve.facts
+    page = write_page(
+        folder,
+        summary=Summary(
+            title="Audit", subtitle=f"{facts['n_units']} units, {facts['n_test']} held-out samples"
+        ),
+        sections=[sections.audit_section(curve)],
+        provenance=Provenance(
+            version=__version__,
+            config=facts,
+            seed=facts["seed"],
+            data_fingerprint=facts["data_fingerprint"],
+            packages={"python": platform.python_version(), **_versions()},
+        ),
+        findings=curve.findings,
+    )
+    return page, artifacts.write_text(folder / "scores.csv", curve.to_frame().to_csv(index=False))
 
 
 def read_about(folder: Path) -> dict[str, Any]:
