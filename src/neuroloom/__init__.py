@@ -11,8 +11,8 @@ __version__ = "0.1.0"
 # Public name -> the module that defines it, in the order in which data flows.
 _PUBLIC = {
     "Session": "neuroloom.sessions.session",
-    "WienerDecoder": "neuroloom.decoding.baselines",
-    "GRUDecoder": "neuroloom.decoding.baselines",
+    "WienerDecoder": "neuroloom.decoding.wiener",
+    "GRUDecoder": "neuroloom.decoding.gru",
     "load_decoder": "neuroloom.decoding.estimator",
     "sort": "neuroloom.sorting.sorter",
     "audit": "neuroloom.auditing.curve",
@@ -32,8 +32,9 @@ __all__ = [
 
 if TYPE_CHECKING:
     from neuroloom.auditing.curve import audit
-    from neuroloom.decoding.baselines import GRUDecoder, WienerDecoder
     from neuroloom.decoding.estimator import load_decoder
+    from neuroloom.decoding.gru import GRUDecoder
+    from neuroloom.decoding.wiener import WienerDecoder
     from neuroloom.errors import NeuroloomError
     from neuroloom.sessions.session import Session
     from neuroloom.sorting.sorter import sort

@@ -71,7 +71,7 @@ def test_a_missing_session(refused):
 
 
 def test_a_wrong_channel_count(refused, raw):
-    assert "5" in refused("run", *binary(raw, channels=5, probe="linear-5"), "--out", "run")
+    assert "7" in refused("run", *binary(raw, channels=7, probe="linear-7"), "--out", "run")
 
 
 def test_a_probe_that_does_not_match_the_channels(refused, raw):

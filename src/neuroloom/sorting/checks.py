@@ -192,7 +192,9 @@ def _check_samples(recording: "BaseRecording", scan: Scan) -> list[Finding]:
     for channel, reason in bad.items():
         findings.append(Finding("warning", f"{reason}; left out", f"channel {channel}", "check the contact"))
     if len(bad) == len(scan.sd):
-        findings.append(_error("no channel is usable", "recording", "check the amplifier and the layout"))
+        reasons = ", ".join(dict.fromkeys(bad.values()))
+        what = f"no channel is usable ({reasons})"
+        findings.append(_error(what, "recording", "check the amplifier and the layout"))
     good = [index for index, channel in enumerate(recording.channel_ids) if str(channel) not in bad]
     n_missing = int(scan.n_missing[good].sum())
     share = n_missing / max(scan.n_samples * len(good), 1)
