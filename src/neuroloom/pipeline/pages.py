@@ -121,7 +121,9 @@ def read_about(folder: Path) -> dict[str, Any]:
         )
     try:
         about = json.loads(path.read_text())
-        about["config"]["seed"], about["findings"], about["command"], about["source"]
+        incomplete = {"config", "findings", "command", "source", "target", "session_id"} - set(about)
+        if incomplete or "seed" not in about["config"]:
+            raise ValueError(f"it lacks {', '.join(sorted(incomplete)) or 'the seed'}")
     except (ValueError, TypeError, KeyError) as error:
         raise CorruptArtifact(
             f"{path} cannot be read ({error})", expected="what `neuroloom run` wrote", remedy="run again"

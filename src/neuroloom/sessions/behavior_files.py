@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from neuroloom.errors import DataError, MissingFile
 
 if TYPE_CHECKING:
@@ -16,8 +18,8 @@ def read_behavior(path: Path) -> "tuple[dict[str, nap.Tsd | nap.TsdFrame], nap.I
     Parameters
     ----------
     path
-        A ``.session`` folder, an ``.nwb`` file, or a ``.csv`` table whose column ``time_s`` (seconds) is followed
-        by one column per dimension; the behaviour is then called like the file.
+        A ``.session`` folder, an ``.nwb`` file, or a ``.csv`` table whose column ``time_s`` (seconds) is
+        followed by one column per dimension; the behaviour is then called like the file.
 
     Raises
     ------
@@ -33,20 +35,21 @@ def read_behavior(path: Path) -> "tuple[dict[str, nap.Tsd | nap.TsdFrame], nap.I
         session = Session.load(path)
         return session.behavior, session.trials
     table = _read_table(path, required=["time_s"])
-    times_s = table.pop("time_s").to_numpy(float)
+    times_s = _numbers(table[["time_s"]], path)[:, 0]
+    table = table.drop(columns="time_s")
     if table.shape[1] == 0 or len(table) == 0:
         raise DataError(
             f"{path} has {len(table)} rows and {table.shape[1]} columns beside time_s",
             expected="at least one of each",
             remedy="export the behaviour again",
         )
-    if not (times_s[1:] > times_s[:-1]).all():
+    if not (np.isfinite(times_s).all() and (times_s[1:] > times_s[:-1]).all()):
         raise DataError(
             f"the times in {path} do not increase (or are missing)",
             expected="increasing times in seconds",
             remedy="sort the table by time_s and drop repeated rows",
         )
-    values = table.to_numpy(float)
+    values = _numbers(table, path)
     if values.shape[1] == 1:
         return {path.stem: nap.Tsd(times_s, values[:, 0])}, None
     return {path.stem: nap.TsdFrame(times_s, values, columns=list(table.columns))}, None
@@ -63,18 +66,19 @@ def read_trials(path: Path) -> "nap.IntervalSet":
     import pynapple as nap
 
     table = _read_table(Path(path), required=["start", "end"])
-    bad = table.index[~(table["end"] > table["start"])]
+    table = table.sort_values("start", ignore_index=True)
+    starts_s, ends_s = _numbers(table[["start", "end"]], path).T
+    bad = np.flatnonzero(~(ends_s > starts_s))
     if len(bad):
         raise DataError(
-            f"trial {bad[0]} in {path} runs from {table['start'][bad[0]]} to {table['end'][bad[0]]} s",
+            f"a trial in {path} runs from {starts_s[bad[0]]} to {ends_s[bad[0]]} s",
             expected="an end after its start",
             remedy="mend or drop that row",
         )
-    table = table.sort_values("start", ignore_index=True)
-    overlap = table.index[1:][table["start"].to_numpy()[1:] < table["end"].to_numpy()[:-1]]
+    overlap = np.flatnonzero(starts_s[1:] < ends_s[:-1])
     if len(overlap):
         raise DataError(
-            f"trial {overlap[0]} in {path} starts before the one before it ends",
+            f"the trial at {starts_s[overlap[0] + 1]} s in {path} starts before the one before it ends",
             expected="trials that do not overlap",
             remedy="mend or drop that row",
         )
@@ -82,6 +86,17 @@ def read_trials(path: Path) -> "nap.IntervalSet":
     return nap.IntervalSet(
         table["start"].to_numpy(float), table["end"].to_numpy(float), metadata=labels or None
     )
+
+
+def _numbers(table: "pd.DataFrame", path: Path) -> np.ndarray:
+    try:
+        return table.to_numpy(float)
+    except ValueError as error:
+        raise DataError(
+            f"{path} has text where a number belongs ({error})",
+            expected="numbers, or nothing where a value is missing",
+            remedy="mend the table",
+        ) from None
 
 
 def _read_table(path: Path, *, required: list[str]) -> "pd.DataFrame":

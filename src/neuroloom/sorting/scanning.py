@@ -162,7 +162,8 @@ def bad_channels(recording: "BaseRecording", scan: Scan) -> dict[str, str]:
     wide = scan.highest - scan.lowest > 20 * step
     for index, channel in enumerate(recording.channel_ids):
         if scan.n_missing[index] > 0.1 * scan.n_samples:
-            reasons[str(channel)] = f"missing (NaN or inf in {scan.n_missing[index] / scan.n_samples:.0%} of samples)"
+            share = scan.n_missing[index] / scan.n_samples
+            reasons[str(channel)] = f"missing (NaN or inf in {share:.0%} of samples)"
         elif scan.sd[index] <= quiet:
             value = "constant" if scan.highest[index] == scan.lowest[index] else "nearly constant"
             reasons[str(channel)] = f"dead ({value} at {scan.mean[index]:.4g})"
