@@ -20,6 +20,7 @@ from neuroloom.simulation.electrodes import contact_potentials
 RATE_HZ = 40_000.0
 BEFORE_MS, AFTER_MS = 1.5, 4.0
 KIND = "cell-library"
+DEFAULT_CELLS = Path(__file__).parent / "default_cells"
 _IN_DOCUMENT = ("name", "archetype", "duration_ms")
 
 

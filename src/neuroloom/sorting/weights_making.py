@@ -18,7 +18,7 @@ from torch import nn
 from neuroloom.seeds import derive, stream
 from neuroloom.simulation.bank import Bank, build_bank
 from neuroloom.simulation.corpus import extractor_batch
-from neuroloom.simulation.library import CellLibrary
+from neuroloom.simulation.library import DEFAULT_CELLS, CellLibrary
 from neuroloom.sorting.detector import make_detector
 from neuroloom.sorting.extractor import make_extractor
 from neuroloom.sorting.pretrain import identification_accuracy, pretrain, raw_accuracy
@@ -43,6 +43,7 @@ def make_weights(
     device: str = "auto",
     precision: str = "float32",
     n_jobs: int = 1,
+    validation_size: int | None = None,
     seed: int = 0,
     quiet: bool = False,
 ) -> Path:
@@ -68,6 +69,8 @@ def make_weights(
         Neighbourhoods in the training bank.
     n_jobs
         Workers that build the bank.
+    validation_size
+        Windows or scenes of validation.
     """
     out = Path(out)
     torch.manual_seed(derive(seed, "weights", kind))
@@ -98,7 +101,15 @@ def make_weights(
         training, evaluate_every=max(total // 6, 1), checkpoint_every=max(total // 6, 1)
     )
     started = time.monotonic()
-    result = pretrain(model, bank, held_out, config=training, folder=out / "runs" / kind, quiet=quiet)
+    result = pretrain(
+        model,
+        bank,
+        held_out,
+        config=training,
+        folder=out / "runs" / kind,
+        validation_size=validation_size,
+        quiet=quiet,
+    )
     card: dict[str, Any] = {
         "library": {"cells": len(library), "licence": library.licence, "source": library.source},
         "held_out_cells": [cell.name for cell in unseen.cells],
@@ -155,7 +166,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse arguments and make weights."""
     parser = argparse.ArgumentParser(prog="python -m neuroloom.sorting.weights_making", description=__doc__)
     parser.add_argument("kind", choices=["detector", "extractor"])
-    parser.add_argument("--library", required=True, help="cell library folder")
+    parser.add_argument("--library", default=DEFAULT_CELLS, help="cell library folder")
     parser.add_argument("--out", required=True, help="where weights and checkpoints go")
     parser.add_argument("--config", help="strided | contacts | paper")
     parser.add_argument("--steps", type=int)
