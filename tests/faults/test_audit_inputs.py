@@ -96,9 +96,9 @@ def test_a_generator_that_returns_nan_is_refused(brain):
         def decode(self, latents):
             return super().decode(latents) * np.nan
 
-    images = np.random.default_rng(0).uniform(size=(40, 4, 4))
+    images, others = np.random.default_rng(0).uniform(size=(2, 40, 4, 4))
     with pytest.raises(DataError, match="Broken.decode returned"):
-        quick(brain, images, generator=Broken(n_latents=3).fit(images))
+        quick(brain, images, generator=Broken(n_latents=3).fit(others))
 
 
 def test_a_constant_target_is_undefined_never_a_number(brain):
