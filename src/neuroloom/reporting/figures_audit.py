@@ -65,7 +65,7 @@ def audit_curve(arms: Mapping[str, Sequence["Score"]], *, metric: str, width_px:
     axes.set_xlim(left / 1.06, right * 1.06)
     _size_ticks(axes, sizes, width_px)
     axes.grid(axis="y", color=GRID)
-    axes.set_xlabel("Bottleneck size (numbers from the brain)")
+    axes.set_xlabel("Bottleneck size")
     axes.set_title(shorten(metric, 40), color=MUTED, fontweight="normal")
     axes.margins(y=0.08)
     # The labels stand outside the axes, where the layout cannot see them; their places need the final size.

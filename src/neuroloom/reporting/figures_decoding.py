@@ -13,6 +13,7 @@ from neuroloom.reporting.drawing import (
     thin_evenly,
     value_label,
 )
+from neuroloom.reporting.numbers import written
 from neuroloom.reporting.palette import BLUE, GRID, HALF, INK, LINE, MUTED, VERMILLION, WIDE
 from neuroloom.reporting.svg import drawing, new_figure, shorten
 
@@ -86,10 +87,10 @@ def predicted_against_true(
 
 
 @drawing
-def score_by_session(
+def score_dots(
     scores: Mapping[str, float], *, metric: str, chance: float | None = None, width_px: float = HALF
 ) -> "Figure":
-    """Draw one score per session as a dot on a line, with chance where it is known."""
+    """Draw one score per session, or per anything, as a dot on a line, with chance where it is known."""
     names = [str(name) for name in scores]
     values = np.array(list(scores.values()), float)
     figure = new_figure(width_px, min(70 + 26 * max(len(names), 2), 420))
@@ -99,14 +100,18 @@ def score_by_session(
     axes.hlines(rows, start, values, color=BLUE, linewidth=1.4, alpha=0.5)
     axes.scatter(values, rows, s=52, color=BLUE, linewidths=0, zorder=3)
     for row, value in zip(rows, values, strict=True):
-        text = f"{value:.2f}" if np.isfinite(value) else "undefined"
-        axes.annotate(text, (value if np.isfinite(value) else start, row), xytext=(9, 0), va="center",
-                      textcoords="offset points", color=MUTED, fontsize=11)  # fmt: skip
+        text = written(value) if np.isfinite(value) else "undefined"
+        side = -1 if value < start else 1
+        axes.annotate(text, (value if np.isfinite(value) else start, row), xytext=(9 * side, 0), va="center",
+                      ha="right" if side < 0 else "left", textcoords="offset points", color=MUTED,
+                      fontsize=11)  # fmt: skip
     axes.set_yticks(rows, [shorten(name, 20) for name in names])
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.axvline(start, color=LINE, linewidth=1)
-    axes.set_xlim(min(start, float(np.nanmin([*values, 0.0]))) - 0.02, 1.1)
+    lowest = float(np.nanmin([*values, start, 0.0]))
+    axes.set_xlim(lowest - (0.02 if lowest >= 0 else 0.15 * (1.1 - lowest)), 1.1)
+    few_values(axes.xaxis, 6)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(axis="x", color=GRID)
     name = metric[:1].upper() + metric[1:]

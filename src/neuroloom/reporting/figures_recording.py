@@ -11,6 +11,7 @@ from neuroloom.reporting.palette import BLUE, GRID, HALF, INK, MUTED, VERMILLION
 from neuroloom.reporting.svg import drawing, new_figure, shorten
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -69,15 +70,12 @@ def probe_layout(
     axes = panels[0]
     # A Neuropixels shank to scale would be a hair: past a point its width is exaggerated, and that is said.
     to_scale = max(across, along) <= 25 * max(min(across, along), 10.0)
-    if to_scale:
-        axes.set_aspect("equal", adjustable="datalim")
-    depths = np.unique(np.round(xy[:, 1], 1))
-    gap_px = 250 / max(len(depths) - 1, 1)
-    diameter = float(np.clip(0.62 * gap_px, 2.5, 12))
+    gap_px = _nearest(xy) / max(1.3 * across / (0.35 * width_px), 1.12 * along / 250, 40 / 250)
+    diameter = float(np.clip(0.65 * gap_px, 2.5, 11))
     bad = np.array([channel in bad_channel_ids for channel in channel_ids], bool)
     axes.scatter(*xy[~bad].T, s=diameter**2, color=BLUE, linewidths=0)
     axes.scatter(*xy[bad].T, s=1.4 * diameter**2, color=VERMILLION, marker="X", linewidths=0)
-    if gap_px >= 11 and len(xy) <= 48:
+    if gap_px >= 10 and len(xy) <= 48:
         middle = (xy[:, 0].min() + xy[:, 0].max()) / 2
         for (x, y), channel, is_bad in zip(xy, channel_ids, bad, strict=True):
             side = -1 if x < middle else 1
@@ -86,12 +84,12 @@ def probe_layout(
                 textcoords="offset points", va="center", ha="right" if side < 0 else "left", fontsize=10.5,
                 color=VERMILLION if is_bad else MUTED,
             )  # fmt: skip
-    axes.margins(0.2 if across else 0.05, 0.06)
+    axes.margins(0.2, 0.06)
     few_values(axes.xaxis, 2)
     axes.set_xlabel("Across (µm)" if to_scale else "Across (µm, widened)")
     value_label(axes, "Along the probe (µm)")
     if noise is not None:
-        panels[1].scatter(noise[~bad], xy[~bad, 1], s=26, color=BLUE, linewidths=0, alpha=0.8)
+        panels[1].scatter(noise[~bad], xy[~bad, 1], s=26 if len(xy) < 100 else 8, color=BLUE, linewidths=0)
         panels[1].scatter(noise[bad], xy[bad, 1], s=40, color=VERMILLION, marker="X", linewidths=0)
         finite = noise[np.isfinite(noise)]
         panels[1].set_xlim(0, 1.15 * float(finite.max(initial=0)) or 1.0)
@@ -99,7 +97,26 @@ def probe_layout(
         panels[1].tick_params(axis="y", length=0)
         panels[1].grid(axis="x", color=GRID)
         panels[1].set_xlabel(f"Noise ({noise_unit})")
+    if to_scale:
+        _draw_to_scale(figure, axes, xy)
     return figure
+
+
+def _nearest(xy: np.ndarray) -> float:
+    """Return the distance between the two closest contacts in µm."""
+    distances = np.hypot(*(xy[:, None] - xy).transpose(2, 0, 1))
+    return float(distances[distances > 0].min(initial=100.0))
+
+
+def _draw_to_scale(figure: "Figure", axes: "Axes", xy: np.ndarray) -> None:
+    """Give both axes the same µm per pixel, with everything in view (the axes' own way clips shared axes)."""
+    figure.draw_without_rendering()
+    box = axes.get_window_extent()
+    middle = (xy.min(axis=0) + xy.max(axis=0)) / 2
+    across, along = np.maximum(np.ptp(xy, axis=0), 40.0)
+    um_per_px = max(1.3 * across / box.width, 1.12 * along / box.height)
+    axes.set_xlim(*(middle[0] + um_per_px * box.width * np.array([-0.5, 0.5])).tolist())
+    axes.set_ylim(*(middle[1] + um_per_px * box.height * np.array([-0.5, 0.5])).tolist())
 
 
 @drawing
@@ -127,7 +144,7 @@ def traces(excerpt: Excerpt, *, width_px: float = WIDE, color: str = INK) -> "Fi
     axes = figure.subplots()
     bare(axes)
     milliseconds = (sample_times_s - excerpt.times_s[0]) * 1e3 if n_samples else np.array([])
-    max_points = int(2 * width_px)
+    max_points = int(1.4 * width_px)
     for column in range(n_channels):
         line = thin_envelope(milliseconds, voltage[:, column] + offsets[column], max_points=max_points)
         axes.plot(*line, color=color, linewidth=0.8)

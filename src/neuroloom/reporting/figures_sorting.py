@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neuroloom.reporting.drawing import bare, points, round_length, thin_evenly
+from neuroloom.reporting.drawing import bare, points, round_length, thin_envelope, thin_evenly, value_label
 from neuroloom.reporting.palette import BLUE, GRID, HALF, INK, LINE, MUTED, SMALL, SURFACE, TEAL, VERMILLION
 from neuroloom.reporting.svg import drawing, new_figure, shorten
 
 if TYPE_CHECKING:
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 
@@ -118,7 +119,7 @@ def agreement_bars(names: list, accuracy: np.ndarray, *, width_px: float = HALF)
     axes.set_xticks([0, 0.5, 0.8, 1])
     axes.grid(axis="x", color=GRID)
     axes.set_xlabel("Accuracy")
-    axes.set_title("True unit", color=MUTED, fontweight="normal")
+    value_label(axes, "True unit")
     return figure
 
 
@@ -141,34 +142,43 @@ def shaded_matrix(
     n_rows, n_columns = values.shape
     figure = new_figure(width_px, float(np.clip(90 + 34 * n_rows, 160, 460)))
     axes = figure.subplots()
-    cell_px = min((width_px - 90) / max(n_columns, 1), 34)
+    cell_px = (width_px - 90) / max(n_columns, 1)
+    axes.add_patch(Rectangle((0, 0), n_columns, n_rows, facecolor=GRID, alpha=0.5, linewidth=0))
     for (row, column), value in np.ndenumerate(values):
-        axes.add_patch(
-            Rectangle((column + 0.03, row + 0.03), 0.94, 0.94, facecolor=BLUE if value >= 0.03 else GRID,
-                      alpha=float(min(value, 1)) if value >= 0.03 else 0.5, linewidth=0)
-        )  # fmt: skip
+        if value < 0.03:
+            continue
+        alpha = float(min(value, 1))
+        axes.add_patch(Rectangle((column, row), 1, 1, facecolor=BLUE, alpha=alpha, linewidth=0))
         if cell_px >= 26 and value >= 0.05:
             axes.text(
                 column + 0.5, row + 0.52, f"{value:.2f}".lstrip("0"), ha="center", va="center",
                 fontsize=11, color=SURFACE if value > 0.55 else INK,
             )  # fmt: skip
+    # Gaps between the cells, all in two paths.
+    gap = {"color": SURFACE, "linewidth": 2 if cell_px >= 18 else 1}
+    axes.vlines(np.arange(n_columns + 1), 0, n_rows, **gap)
+    axes.hlines(np.arange(n_rows + 1), 0, n_columns, **gap)
     axes.set_xlim(0, max(n_columns, 1))
     axes.set_ylim(max(n_rows, 1), 0)
-    _name_ticks(axes.xaxis, columns, fit=int((width_px - 90) // 26))
-    _name_ticks(axes.yaxis, rows, fit=24)
+    _name_cells(axes.xaxis, columns, cell_px=cell_px)
+    _name_cells(axes.yaxis, rows, cell_px=360 / max(n_rows, 1))
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
     axes.set_xlabel(column_title)
-    axes.set_title(row_title, color=MUTED, fontweight="normal")
+    value_label(axes, row_title)
     return figure
 
 
-def _name_ticks(axis, names: list, *, fit: int) -> None:
-    shown = thin_evenly(len(names), max_count=max(fit, 2))
-    axis.set_ticks(
-        shown + 0.5, [shorten(names[index], 6 if axis.axis_name == "x" else 12) for index in shown]
-    )
+def _name_cells(axis: "Axis", names: list, *, cell_px: float) -> None:
+    """Name every cell, or every second, third.. where they are too close; long names below stand upright."""
+    step = max(1, int(np.ceil(15 / cell_px)))
+    shown = np.arange(0, len(names), step)
+    texts = [shorten(names[index], 14) for index in shown]
+    longest = max(map(len, texts), default=0)
+    axis.set_ticks(shown + 0.5, texts)
+    if axis.axis_name == "x" and 7 * longest > cell_px * step:  # pyright: ignore[reportAttributeAccessIssue]
+        axis.set_tick_params(rotation=90)
 
 
 def _waveform(axes, card: UnitCard, color: str) -> None:
@@ -209,8 +219,9 @@ def _footprint(axes, card: UnitCard, color: str) -> None:
     for column in shown:
         strong = column == card.strongest
         x, y = xy[column]
+        line = thin_envelope(x + milliseconds, y + card.template[:, column] * scale, max_points=60)
         axes.plot(
-            x + milliseconds, y + card.template[:, column] * scale, linewidth=1.3 if strong else 0.8,
+            *line, linewidth=1.3 if strong else 0.8,
             color=color if strong else MUTED,
         )  # fmt: skip
     axes.margins(0.06, 0.06)

@@ -6,20 +6,20 @@ that the page can show the same drawing on a dark ground.
 
 from typing import Any, Literal
 
-# Name -> (on light, on dark). The six hues stay apart under the three common colour-vision deficiencies,
-# and lines that share an axis also differ in dash or direct label.
+# Name -> (on light, on dark). The six hues were searched for so that any two stay at least 15 CIELAB units
+# apart under each colour-vision deficiency, and dark (light) enough to write words in; tests hold them to it.
 PALETTE: dict[str, tuple[str, str]] = {
     "ink": ("#1b2330", "#e7ebf1"),
     "muted": ("#566172", "#a4afbe"),
     "line": ("#a9b2be", "#5a6575"),
     "grid": ("#e6e9ee", "#2a323e"),
     "surface": ("#fefefe", "#161b23"),
-    "blue": ("#1f6fb2", "#6cb4f0"),
-    "vermillion": ("#cc5216", "#ff9a66"),
-    "teal": ("#0b8a70", "#4fd1b3"),
-    "purple": ("#84479a", "#cda0e0"),
-    "gold": ("#a87a00", "#e8bf52"),
-    "rose": ("#bd3a6d", "#f590b7"),
+    "blue": ("#1b71b8", "#84bff7"),
+    "vermillion": ("#9b2900", "#f1763e"),
+    "teal": ("#00664b", "#58d8b7"),
+    "purple": ("#682b89", "#a57cdb"),
+    "gold": ("#9a6d00", "#ebc85e"),
+    "rose": ("#c24378", "#d76a97"),
 }
 
 INK, MUTED, LINE, GRID, SURFACE = (PALETTE[name][0] for name in ("ink", "muted", "line", "grid", "surface"))

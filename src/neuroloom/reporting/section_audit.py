@@ -50,7 +50,8 @@ def audit_section(
                 ),
                 title=f"{metric} by bottleneck size",
                 alt=_alt(arms, metric),
-                caption=f"{meaning[:1].upper()}{meaning[1:]}. Bands are 95 % intervals.",
+                caption="The size is how many numbers may pass from the brain to the decoder. "
+                f"{meaning[:1].upper()}{meaning[1:]}. Bands are 95 % intervals.",
             ),
             _table(arms, metric),
         ]

@@ -9,7 +9,7 @@ from neuroloom.errors import DataError
 from neuroloom.reporting.figures_decoding import (
     predicted_against_true,
     predicted_over_true,
-    score_by_session,
+    score_dots,
     training_loss,
 )
 from neuroloom.reporting.figures_sorting import shaded_matrix
@@ -33,6 +33,7 @@ def decoding_section(
     score: float,
     dimension_scores: Sequence[float] | None = None,
     session_scores: Mapping[str, float] | None = None,
+    comparison: Mapping[str, float] | None = None,
     chance: float | None = None,
     losses: "pd.DataFrame | None" = None,
     lead: str = "",
@@ -54,6 +55,8 @@ def decoding_section(
         One score per dimension, written into its figure.
     session_scores
         Session id -> score.
+    comparison
+        What the score is compared with, e.g. ``{"sorted units": .7, "true units": .8}``.
     chance
         Score without knowledge, where it is known.
     losses
@@ -83,18 +86,18 @@ def decoding_section(
         blocks += _regression(
             times_s, predicted_values, true_values, _names(true, target), metric, dimension_scores
         )
-    if session_scores:
-        blocks.append(
-            half(
-                lambda width_px: score_by_session(
-                    session_scores, metric=metric, chance=chance, width_px=width_px
-                ),
-                title=f"{metric[:1].upper()}{metric[1:]} by session",
-                alt=f"{metric} of {counted(len(session_scores), 'session')}: "
-                + ", ".join(f"{name} {written(value)}" for name, value in list(session_scores.items())[:20])
-                + ".",
+    for scores, name in ((session_scores, f"{metric} by session"), (comparison, f"{metric} compared")):
+        if scores:
+            listed = ", ".join(f"{each} {written(value)}" for each, value in list(scores.items())[:20])
+            blocks.append(
+                half(
+                    lambda width_px, scores=scores: score_dots(
+                        scores, metric=metric, chance=chance, width_px=width_px
+                    ),
+                    title=name[:1].upper() + name[1:],
+                    alt=f"{metric}: {listed}.",
+                )
             )
-        )
     if losses is not None and len(losses):
         table, steps = losses, losses["step"].to_numpy(float)
         blocks.append(

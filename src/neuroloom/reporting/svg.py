@@ -63,7 +63,7 @@ def to_svg(figure: "Figure") -> str:
     """Return `figure` as an ``<svg>`` element without fonts, dates, comments or colours of its own.
 
     Palette colours become CSS variables with the light colour as fallback; ids that nothing refers to are
-    dropped; numbers keep two decimals.
+    dropped; paths keep a tenth of a pixel.
     """
     buffer = io.StringIO()
     with warnings.catch_warnings():
@@ -173,11 +173,11 @@ def _clean(element: ElementTree.Element) -> None:
     element.tail = None
     if f"{XLINK}href" in element.attrib:
         element.set("href", element.attrib.pop(f"{XLINK}href"))
-    for name in ("d", "x", "y", "width", "height", "points", "viewBox", "transform"):
+    for name in ("x", "y", "width", "height", "viewBox", "transform"):
         if name in element.attrib:
-            element.set(name, _NUMBER.sub(_round, element.attrib[name]))
+            element.set(name, _NUMBER.sub(lambda number: _round(number, 2), element.attrib[name]))
     if "d" in element.attrib:
-        element.set("d", _tighten(element.attrib["d"]))
+        element.set("d", _tighten(_NUMBER.sub(lambda number: _round(number, 1), element.attrib["d"])))
     if re.fullmatch(r"rotate\(-?0 .*\)", element.get("transform", "")):
         del element.attrib["transform"]
     if "style" in element.attrib:
@@ -210,8 +210,8 @@ def _drop_unused_ids(root: ElementTree.Element) -> None:
                 element.set(key, value.replace(name, short[name]))
 
 
-def _round(number: re.Match[str]) -> str:
-    text = f"{float(number.group()):.2f}".rstrip("0").rstrip(".")
+def _round(number: re.Match[str], digits: int) -> str:
+    text = f"{float(number.group()):.{digits}f}".rstrip("0").rstrip(".")
     return "0" if text in ("-0", "") else text
 
 
