@@ -35,7 +35,7 @@ def read_behavior(path: Path) -> "tuple[dict[str, nap.Tsd | nap.TsdFrame], nap.I
         session = Session.load(path)
         return session.behavior, session.trials
     table = _read_table(path, required=["time_s"])
-    times_s = _numbers(table[["time_s"]], path)[:, 0]
+    times_s = _numbers(table, ["time_s"], path)[:, 0]
     table = table.drop(columns="time_s")
     if table.shape[1] == 0 or len(table) == 0:
         raise DataError(
@@ -49,7 +49,7 @@ def read_behavior(path: Path) -> "tuple[dict[str, nap.Tsd | nap.TsdFrame], nap.I
             expected="increasing times in seconds",
             remedy="sort the table by time_s and drop repeated rows",
         )
-    values = _numbers(table, path)
+    values = _numbers(table, list(table.columns), path)
     if values.shape[1] == 1:
         return {path.stem: nap.Tsd(times_s, values[:, 0])}, None
     return {path.stem: nap.TsdFrame(times_s, values, columns=list(table.columns))}, None
@@ -67,7 +67,7 @@ def read_trials(path: Path) -> "nap.IntervalSet":
 
     table = _read_table(Path(path), required=["start", "end"])
     table = table.sort_values("start", ignore_index=True)
-    starts_s, ends_s = _numbers(table[["start", "end"]], path).T
+    starts_s, ends_s = _numbers(table, ["start", "end"], path).T
     bad = np.flatnonzero(~(ends_s > starts_s))
     if len(bad):
         raise DataError(
@@ -88,9 +88,9 @@ def read_trials(path: Path) -> "nap.IntervalSet":
     )
 
 
-def _numbers(table: "pd.DataFrame", path: Path) -> np.ndarray:
+def _numbers(table: "pd.DataFrame", columns: list[str], path: Path) -> np.ndarray:
     try:
-        return table.to_numpy(float)
+        return np.column_stack([np.asarray(table[name], float) for name in columns])
     except ValueError as error:
         raise DataError(
             f"{path} has text where a number belongs ({error})",
