@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 
-from neuroloom.auditing.bottleneck import ReducedRankRidge, Scaling, Spectrum
+from neuroloom.auditing.bottleneck import PCABottleneck, ReducedRankRidge
+from neuroloom.auditing.joint_bottleneck import Head, JointLinear
+from neuroloom.auditing.spectrum import Scaling, Spectrum
 from neuroloom.errors import DataError, NotFitted
 
 
@@ -111,3 +113,49 @@ def test_shapes_that_disagree_are_refused():
 def test_predicting_before_fitting_is_refused():
     with pytest.raises(NotFitted):
         ReducedRankRidge().predict(np.ones((5, 2)), size=1)
+
+
+@pytest.mark.parametrize("units", [12, 300], ids=["primal", "kernel"])
+def test_pca_regresses_on_the_leading_components(units):
+    from sklearn.decomposition import PCA
+    from sklearn.linear_model import LinearRegression
+
+    brain, targets = linear_data(units=units)
+    [fitted] = PCABottleneck(ridge=0.0).fit_many(brain, [targets])
+    scaled = (brain - brain.mean(0)) / brain.std(0)
+    for size in (1, 4):
+        components = PCA(size, svd_solver="full").fit_transform(scaled)
+        expected = LinearRegression().fit(components, targets).predict(components)
+        np.testing.assert_allclose(fitted.predict(brain, size=size), expected, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    "bottleneck",
+    [ReducedRankRidge(), PCABottleneck(), JointLinear(epochs=20)],
+    ids=lambda bottleneck: type(bottleneck).__name__,
+)
+def test_every_bottleneck_has_the_one_face(bottleneck):
+    brain, targets = linear_data()
+    [fitted] = bottleneck.fit_many(brain, [targets], groups=np.arange(120) // 2)
+    code = fitted.encode(brain, size=2)
+    weights = fitted.input_weights(size=2)
+    assert code.shape == (120, 2)
+    assert weights.shape == (12, 2)
+    moved = (brain - brain.mean(0)) @ weights
+    np.testing.assert_allclose(code - code.mean(0), moved - moved.mean(0), atol=1e-4)
+    assert fitted.predict(brain, size=2).shape == (120, 6)
+    assert fitted.rank >= 6
+
+
+def test_the_joint_bottleneck_learns_and_its_heads_are_weighted():
+    brain, targets = linear_data(n=300, noise=0.1)
+    targets = (targets - targets.mean(0)) / targets.std(0)
+    plain, first = (
+        JointLinear(epochs=60, heads=heads).fit_many(brain, [targets])[0]
+        for heads in (None, (Head(2, weight=1.0), Head(4, weight=0.0)))
+    )
+    errors = [np.square(model.predict(brain, size=2) - targets).mean(0) for model in (plain, first)]
+    assert errors[0].mean() < 0.4
+    assert errors[1][:2].mean() < errors[0][:2].mean()
+    with pytest.raises(DataError, match="add up"):
+        JointLinear(heads=(Head(2),)).fit_many(brain, [targets])

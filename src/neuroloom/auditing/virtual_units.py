@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pynapple as nap
 
-from neuroloom.auditing.bottleneck import ReducedRankRidge, Scaling
+from neuroloom.auditing.bottleneck import ReducedRankRidge
+from neuroloom.auditing.spectrum import Scaling
 from neuroloom.sessions.session import Session
 from neuroloom.sessions.windows import bin_session
 
