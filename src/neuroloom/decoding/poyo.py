@@ -74,7 +74,9 @@ class PoyoConfig:
             if not 0 <= getattr(self, name) < 1:
                 raise _refusal(name, getattr(self, name), "a rate from 0 to below 1")
         if not 0 < self.latent_step_s <= self.context_s:
-            raise _refusal("latent_step_s", self.latent_step_s, f"a length up to context_s = {self.context_s}")
+            raise _refusal(
+                "latent_step_s", self.latent_step_s, f"a length up to context_s = {self.context_s}"
+            )
         if not 0 < self.shortest_period_s < self.longest_period_s:
             raise _refusal("shortest_period_s", self.shortest_period_s, "positive, below longest_period_s")
 

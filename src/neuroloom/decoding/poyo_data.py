@@ -69,6 +69,34 @@ class PoyoData:
     jitter_s: float = 0.0
     seen_from_s: float = 0.0
 
+    def split(self, fraction: float) -> "tuple[PoyoData, PoyoData]":
+        """Return what comes before the last `fraction` of the known outputs of every recording, and the rest.
+
+        A stretch that is not longer than two contexts stays whole. The second part is not augmented.
+        """
+        halves: tuple[list[Outputs], list[Outputs]] = ([], [])
+        for outputs in self.outputs:
+            usable = np.flatnonzero(np.isfinite(outputs.values).any(axis=1))
+            cut = usable[round(len(usable) * (1 - fraction))] if len(usable) > 1 else len(outputs.times_s)
+            stretch = outputs.stretch[min(cut, len(outputs.stretch) - 1)]
+            begin, end = outputs.bounds_s[stretch]
+            time = outputs.times_s[min(cut, len(outputs.times_s) - 1)]
+            if end - begin <= 2 * self.context_s:
+                time = begin
+            for half, low, high in zip(halves, (-np.inf, time), (time, np.inf), strict=True):
+                inside = (outputs.times_s >= low) & (outputs.times_s < high)
+                half.append(
+                    Outputs(
+                        outputs.times_s[inside],
+                        outputs.stretch[inside],
+                        np.clip(outputs.bounds_s, low, high),
+                        outputs.values[inside],
+                        outputs.weights[inside],
+                    )
+                )
+        before = replace(self, outputs=halves[0])
+        return before, replace(self, outputs=halves[1], keep_units=None, jitter_s=0.0)
+
     def windows(self, *, step_s: float) -> Windows:
         """Lay windows `step_s` apart over every stretch that has known outputs; at least one on each.
 
@@ -135,12 +163,14 @@ class PoyoData:
         n = np.maximum(np.array(last) - np.array(first), 0)
         width = max(1, int(n.max(initial=0)))
         dimensions = self.outputs[0].values.shape[1]
+        output = np.full((len(windows), width), -1, dtype=np.int64)
         queries = np.zeros((len(windows), width))
         values = np.full((len(windows), width, dimensions), np.nan)
         weights = np.zeros((len(windows), width))
         for row, part in enumerate(windows.train):
             inside = slice(first[row], first[row] + n[row])
             outputs = self.outputs[part]
+            output[row, : n[row]] = np.arange(inside.start, inside.stop)
             queries[row, : n[row]] = outputs.times_s[inside] - windows.start_s[row]
             values[row, : n[row]] = outputs.values[inside]
             weights[row, : n[row]] = outputs.weights[inside]
@@ -153,7 +183,7 @@ class PoyoData:
             jitter_s=self.jitter_s,
             random=random,
         )
-        return Prepared(inputs, torch.from_numpy(values).float(), torch.from_numpy(weights).float())
+        return Prepared(inputs, torch.from_numpy(values).float(), torch.from_numpy(weights).float(), output)
 
     def loss(self, model: nn.Module, prepared: "Prepared") -> tuple[Tensor, Tensor]:
         """Return the weighted sum of losses and the sum of weights: squared error, or cross-entropy."""
@@ -171,14 +201,30 @@ class PoyoData:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A batch ready for the loss: inputs, values (B, Q, dimensions) with NaN, weights (B, Q)."""
+    """A batch ready for the loss.
+
+    Attributes
+    ----------
+    inputs
+        The tokens.
+    values
+        (B, Q, dimensions), NaN where unknown.
+    weights
+        (B, Q).
+    output
+        (B, Q): number of the output among its recording's; -1 where there is none.
+    """
 
     inputs: PoyoInputs
     values: Tensor
     weights: Tensor
+    output: np.ndarray
 
     def to(self, device: str) -> "Prepared":
         """Return the batch on another device."""
         return replace(
-            self, inputs=self.inputs.to(device), values=self.values.to(device), weights=self.weights.to(device)
+            self,
+            inputs=self.inputs.to(device),
+            values=self.values.to(device),
+            weights=self.weights.to(device),
         )

@@ -174,7 +174,9 @@ def simulate_reaching(
     (5, (1000, 2))
     """
     if task not in ("center_out", "random_target"):
-        raise DataError(f"task {task!r}", expected="'center_out' or 'random_target'", remedy="pass one of them")
+        raise DataError(
+            f"task {task!r}", expected="'center_out' or 'random_target'", remedy="pass one of them"
+        )
     if n_units < 1 or not duration_s >= 5 or not rate_hz > 0:
         raise DataError(
             f"{n_units} units, {duration_s} s, {rate_hz} Hz",

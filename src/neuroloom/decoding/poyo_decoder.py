@@ -1,0 +1,361 @@
+"""POYO as a decoder: fit on many sessions, adapt to new ones by learning only their embeddings."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+
+from neuroloom import seeds
+from neuroloom.decoding.estimator import Decoder
+from neuroloom.decoding.lamb import Lamb
+from neuroloom.decoding.poyo import Poyo, PoyoConfig, poyo_config
+from neuroloom.decoding.poyo_data import Outputs, PoyoData
+from neuroloom.decoding.poyo_predict import PIECE, predict_causally, predict_overlapping
+from neuroloom.decoding.poyo_sessions import OutputScale, outputs_of, train_of
+from neuroloom.errors import CorruptArtifact, DataError
+from neuroloom.sessions.session import Session
+from neuroloom.training.loop import TrainConfig, TrainResult, train
+
+Mode = Literal["units", "full", "gradual"]
+_EMBEDDINGS = ("unit_embedding.weight", "session_embedding.weight")
+
+
+class PoyoDecoder(Decoder):
+    """One transformer for many sessions, with every spike a token (Azabou et al., NeurIPS 2023).
+
+    All sessions share everything but the embeddings of their units and their own. The last part of
+    each session's training data decides which weights are kept. Behaviours are scaled for each session.
+
+    Parameters
+    ----------
+    target
+        A behaviour or a trial label.
+    config
+        ``"small"``, ``"1.3M"``, ``"11.8M"``, a `PoyoConfig`, or a dictionary of its fields.
+    context_s
+        Length of the windows; None takes the config's.
+    bin_s
+        Time from one output to the next; any rate will do. In training and scoring an output is compared
+        with the mean of the behaviour in its bin.
+    causal
+        Read only what came before: every output is made at the end of its own window. Also the condition
+        under which `stream` equals `predict`.
+    steps, batch_size, learning_rate, weight_decay, optimizer
+        Of the training; batches are of windows, the optimizer is ``"adamw"`` or ``"lamb"``.
+    unit_dropout
+        Keep a random number of units per window: least, most likely and most; None keeps all.
+    jitter_s
+        Move spikes by up to half of this in training; the bin width, for spikes that come from counts.
+    weights
+        A trial column or behaviour with the weight of each moment in the loss.
+    validation_fraction, patience
+        Share of the data that decides which weights are kept, and how many of 20 evaluations may pass
+        without improvement; None never stops early. A fraction of 0 keeps the last weights.
+    precision
+        ``"float32"``, or ``"bfloat16"`` for autocast.
+    device
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    seed
+        Seed of weights, windows and dropout.
+    quiet
+        Whether to hide the progress bar.
+
+    Attributes
+    ----------
+    model_
+        The `Poyo` network.
+    sessions_
+        Session ids in the order of the session embedding.
+    training_
+        How the last training went: a `TrainResult` (not saved).
+    """
+
+    kind = "poyo"
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        config: str | PoyoConfig | Mapping[str, Any] = "small",
+        context_s: float | None = None,
+        bin_s: float = 0.05,
+        causal: bool = False,
+        steps: int = 1000,
+        batch_size: int = 64,
+        learning_rate: float = 2e-3,
+        weight_decay: float = 1e-2,
+        optimizer: Literal["adamw", "lamb"] = "adamw",
+        unit_dropout: Sequence[int] | None = (30, 100, 300),
+        jitter_s: float = 0.0,
+        weights: str | None = None,
+        validation_fraction: float = 0.1,
+        patience: int | None = None,
+        precision: Literal["float32", "bfloat16"] = "float32",
+        device: str = "auto",
+        seed: int = 0,
+        quiet: bool = False,
+    ):
+        self.target, self.config, self.context_s = target, config, context_s
+        self.bin_s, self.causal = bin_s, causal
+        self.steps, self.batch_size, self.learning_rate = steps, batch_size, learning_rate
+        self.weight_decay, self.optimizer = weight_decay, optimizer
+        self.unit_dropout, self.jitter_s, self.weights = unit_dropout, jitter_s, weights
+        self.validation_fraction, self.patience = validation_fraction, patience
+        self.precision, self.device, self.seed, self.quiet = precision, device, seed, quiet
+
+    def adapt(
+        self,
+        session: Session | Sequence[Session],
+        *,
+        mode: Mode = "units",
+        steps: int = 300,
+        learning_rate: float | None = None,
+    ) -> Self:
+        """Learn sessions that were not in training.
+
+        Parameters
+        ----------
+        session
+            Sessions with the target.
+        mode
+            ``"units"``: only the embeddings of the new units and sessions (unit identification; what was
+            known stays as it was, to the bit). ``"full"``: then everything, with a tenth of the rate.
+            ``"gradual"``: embeddings, then also what reads and what writes, then everything.
+        steps
+            Optimizer steps of each stage.
+        learning_rate
+            Of the embeddings; None takes five times that of training, since nothing else moves.
+
+        Raises
+        ------
+        DataError
+            If there is no such mode; else as `Decoder.adapt`.
+        """
+        if mode not in ("units", "full", "gradual"):
+            raise DataError(
+                f"mode {mode!r}", expected="'units', 'full' or 'gradual'", remedy="pass one of them"
+            )
+        self._adaptation = (mode, steps, learning_rate or 5 * self.learning_rate)
+        return super().adapt(session)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the constructor's arguments by name, ready for JSON."""
+        settings = super().settings()
+        if isinstance(self.config, PoyoConfig):
+            settings["config"] = self.config.as_dict()
+        return settings
+
+    def network_config(self) -> PoyoConfig:
+        """Return the network's size.
+
+        Raises
+        ------
+        DataError
+            If a size or the training's arguments are out of range.
+        """
+        config = PoyoConfig(**self.config) if isinstance(self.config, Mapping) else self.config
+        config = poyo_config(config, context_s=self.context_s)
+        if not 0 < self.bin_s <= config.context_s:
+            raise DataError(
+                f"bin_s is {self.bin_s}",
+                expected=f"a positive time up to the context of {config.context_s} s",
+                remedy="pass another bin_s",
+            )
+        if not 0 <= self.validation_fraction < 1 or self.optimizer not in ("adamw", "lamb"):
+            raise DataError(
+                f"validation_fraction {self.validation_fraction}, optimizer {self.optimizer!r}",
+                expected="a fraction from 0 to below 1, and 'adamw' or 'lamb'",
+                remedy="change the one that is out of range",
+            )
+        return config
+
+    def _learn(self, parts: dict[str, list[Session]], folder: Path | None) -> None:
+        config = self.network_config()
+        self.sessions_: list[str] = []
+        self.rows_: dict[str, int] = {}
+        self.scales_: dict[str, OutputScale] = {}
+        self._number(parts)
+        with _weights_from(self.seed, "weights"):
+            self.model_ = Poyo(
+                config,
+                n_units=len(self.rows_),
+                n_sessions=len(self.sessions_),
+                dim_out=self.target_.n_outputs,
+            )
+        data = self._data(parts, first_time=True)
+        self.training_ = self._train(data, steps=self.steps, rate=self.learning_rate, folder=folder)
+
+    def _adapt(self, parts: dict[str, list[Session]]) -> None:
+        mode, steps, rate = self._adaptation
+        known_units, known_sessions = len(self.rows_), len(self.sessions_)
+        self._number(parts)
+        self._extend(len(self.rows_) - known_units, len(self.sessions_) - known_sessions)
+        data = self._data(parts, first_time=True)
+        new = [self.rows_[unit] for session_id in parts for unit in self.units_[session_id]]
+        rows = {_EMBEDDINGS[0]: new, _EMBEDDINGS[1]: [self.sessions_.index(each) for each in parts]}
+        for stage in {"units": (0,), "full": (0, 2), "gradual": (0, 1, 2)}[mode]:
+            self.training_ = self._train_stage(data, stage, rows, steps=steps, rate=rate)
+
+    def _train_stage(
+        self, data: PoyoData, stage: int, rows: dict[str, list[int]], *, steps: int, rate: float
+    ) -> TrainResult:
+        """Train new embeddings (0), also what reads and writes (1), or everything (2)."""
+        hooks = []
+        for name, weight in self.model_.named_parameters():
+            learns = stage == 2 or name in rows or (stage == 1 and name.startswith(("enc", "dec", "readout")))
+            weight.requires_grad_(learns)
+            if name in rows:
+                mask = torch.zeros(len(weight), 1, device=weight.device)
+                mask[rows[name]] = 1.0
+                hooks.append(weight.register_hook(lambda grad, mask=mask: grad * mask))
+        try:
+            return self._train(data, steps=steps, rate=rate if stage == 0 else rate / 10, folder=None)
+        finally:
+            for hook in hooks:
+                hook.remove()
+            self.model_.requires_grad_(True)
+
+    def _train(self, data: PoyoData, *, steps: int, rate: float, folder: Path | None) -> TrainResult:
+        validation = None
+        if self.validation_fraction:
+            data, held_out = data.split(self.validation_fraction)
+            validation = held_out.validation()
+        config = TrainConfig(
+            steps=steps,
+            batch_size=self.batch_size,
+            accumulate=max(1, self.batch_size // PIECE) if not torch.cuda.is_available() else 1,
+            learning_rate=rate,
+            weight_decay=self.weight_decay,
+            evaluate_every=max(1, steps // 20),
+            patience=self.patience,
+            checkpoint_every=max(1, steps // 10),
+            seed=self.seed,
+            precision=self.precision,
+            device=self.device,
+        )
+        return train(
+            self.model_,
+            data.training(),
+            config=config,
+            validation=validation,
+            folder=folder,
+            parameter_groups=self._parameter_groups,
+            make_optimizer=self._make_optimizer if self.optimizer == "lamb" else None,
+            data_fingerprint=self.data_fingerprint_,
+            label=f"POYO on {self.target}",
+            quiet=self.quiet,
+        )
+
+    def _parameter_groups(self, model: torch.nn.Module) -> list[dict[str, Any]]:
+        """Embeddings do not decay: one that is rarely seen, or not to be trained, would fade."""
+        still, fading = [], []
+        for name, weight in model.named_parameters():
+            if weight.requires_grad:
+                (still if weight.ndim < 2 or "embedding" in name else fading).append(weight)
+        groups = [(fading, self.weight_decay), (still, 0.0)]
+        return [{"params": params, "weight_decay": decay} for params, decay in groups if params]
+
+    def _make_optimizer(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        return Lamb(groups, lr=self.learning_rate)
+
+    def _number(self, parts: Mapping[str, list[Session]]) -> None:
+        """Give rows to sessions and units that have none."""
+        for session_id in parts:
+            if session_id not in self.sessions_:
+                self.sessions_.append(session_id)
+            for unit in self.units_[session_id]:
+                self.rows_.setdefault(unit, len(self.rows_))
+
+    def _extend(self, n_units: int, n_sessions: int) -> None:
+        """Add embeddings, drawn around the mean of those that are known."""
+        with _weights_from(self.seed, "new", len(self.rows_)):
+            for name, n in zip(("unit_embedding", "session_embedding"), (n_units, n_sessions), strict=True):
+                old = getattr(self.model_, name).weight.detach()
+                centre = old.mean(0) if len(old) else torch.zeros(old.shape[1], device=old.device)
+                fresh = centre + 0.02 * torch.randn(n, old.shape[1]).to(old.device)
+                embedding = torch.nn.Embedding.from_pretrained(torch.cat([old, fresh]), freeze=False)
+                setattr(self.model_, name, embedding)
+
+    def _data(self, parts: Mapping[str, list[Session]], *, first_time: bool) -> PoyoData:
+        trains, outputs = [], []
+        for session_id, sessions in parts.items():
+            raw = [
+                outputs_of(each, self.target_, bin_s=self.bin_s, weights=self.weights) for each in sessions
+            ]
+            if first_time:
+                known = [each.values for each in raw]
+                regression = self.target_.task == "regression"
+                self.scales_[session_id] = OutputScale.of(known) if regression else OutputScale.none(1)
+            scale = self.scales_[session_id]
+            for session, each in zip(sessions, raw, strict=True):
+                self._note_masked(session, np.isfinite(each.values).all(axis=1))
+                values = (each.values - scale.mean) / scale.spread
+                outputs.append(Outputs(each.times_s, each.stretch, each.bounds_s, values, each.weights))
+                row = self.sessions_.index(session_id)
+                trains.append(train_of(session, rows=self.rows_, session_row=row))
+        context_s = self.model_.config.context_s
+        return PoyoData(
+            trains,
+            outputs,
+            context_s,
+            self.target_.task,
+            keep_units=tuple(self.unit_dropout) if self.unit_dropout else None,  # type: ignore[arg-type]
+            jitter_s=self.jitter_s,
+            seen_from_s=0.75 * context_s if self.causal else 0.0,
+        )
+
+    def _outputs(self, session: Session) -> tuple[np.ndarray, np.ndarray]:
+        outputs = outputs_of(session, self.target_, bin_s=self.bin_s, weights=None, known=False)
+        row = self.sessions_.index(session.id)
+        spikes = train_of(session, rows=self.rows_, session_row=row)
+        data = PoyoData([spikes], [outputs], self.model_.config.context_s, self.target_.task)
+        classes = self.target_.task == "classification"
+        if self.causal:
+            values = predict_causally(self.model_, data, bin_s=self.bin_s, classes=classes)
+        else:
+            values = predict_overlapping(self.model_, data, classes=classes)
+        scale = self.scales_[session.id]
+        return outputs.times_s, values if classes else values * scale.spread + scale.mean
+
+    def _pack(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        arrays = {name: value.cpu().numpy() for name, value in self.model_.state_dict().items()}
+        document = {
+            "network": self.model_.config.as_dict(),
+            "sessions": self.sessions_,
+            "unit_rows": self.rows_,
+            "scales": {name: [each.mean, each.spread] for name, each in self.scales_.items()},
+        }
+        return document, arrays
+
+    def _unpack(self, document: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        self.sessions_, self.rows_ = list(document["sessions"]), dict(document["unit_rows"])
+        self.scales_ = {
+            name: OutputScale(*(np.asarray(each) for each in pair))
+            for name, pair in document["scales"].items()
+        }
+        self.model_ = Poyo(
+            PoyoConfig(**document["network"]),
+            n_units=len(self.rows_),
+            n_sessions=len(self.sessions_),
+            dim_out=self.target_.n_outputs,
+        )
+        try:
+            self.model_.load_state_dict({name: torch.from_numpy(value) for name, value in arrays.items()})
+        except RuntimeError as error:
+            raise CorruptArtifact(
+                f"the weights do not fit the network ({error})",
+                expected="weights saved by this version",
+                remedy="fit the decoder again",
+            ) from None
+        self.model_.eval()
+
+
+@contextmanager
+def _weights_from(seed: int, *names: str | int) -> Iterator[None]:
+    """Draw initial weights from a named stream, leaving torch's own generator as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seeds.derive(seed, "poyo", *names))
+        yield
