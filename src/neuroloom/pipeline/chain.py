@@ -184,7 +184,7 @@ def choose_target(
 def _behavior_parts(behavior: Mapping[str, Any], trials: "nap.IntervalSet | None") -> list[Any]:
     parts: list[Any] = []
     for name, series in sorted(behavior.items()):
-        parts += [name, series.t, series.values]
+        parts += [name, [str(column) for column in getattr(series, "columns", [])], series.t, series.values]
     if trials is not None:
         parts += [
             trials.values,

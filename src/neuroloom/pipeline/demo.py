@@ -9,6 +9,8 @@ from neuroloom.errors import DataError
 from neuroloom.pipeline.chain import RunConfig, run
 
 SHORTEST_MINUTES = 0.5
+# Strong enough that the faintest neurons drown in it, as they do in a real recording.
+NOISE_UV = 30.0
 
 
 def run_demo(
@@ -44,6 +46,8 @@ def run_demo(
     DataError
         If the recording would be too short to hold out a part of it, or the probe is unknown.
     """
+    import pynapple as nap
+
     from neuroloom.sessions.session import Session
     from neuroloom.simulation.recordings import demo_recording
 
@@ -54,12 +58,15 @@ def run_demo(
             remedy="pass a larger --minutes",
         )
     say(f"simulate: {minutes:g} minutes of reaching, recorded with {probe}")
-    simulated = demo_recording(probe=probe, duration_s=60.0 * minutes, seed=seed)
+    simulated = demo_recording(probe=probe, duration_s=60.0 * minutes, noise_uv=NOISE_UV, seed=seed)
     # The session of the true units brings behaviour and trials into the types that every other run has.
     truth = Session.from_sorting(
         simulated.sorting,
         id="truth",
-        behavior=simulated.behavior,
+        behavior={
+            name: nap.TsdFrame(times_s, values, columns=["x", "y"])
+            for name, (times_s, values) in simulated.behavior.items()
+        },
         trials=simulated.trials,
         time_support=(0.0, simulated.recording.get_total_duration()),
     )

@@ -181,7 +181,7 @@ def _decoding(stage: Path, about: dict[str, Any]) -> Section:
         metric=summary["metric"],
         score=_number(summary["score"]),
         dimension_scores=None if labels else [_number(part) for part in summary["dimension_scores"].values()],
-        session_scores={name: _number(score) for name, score in summary["comparison"].items()},
+        comparison={name: _number(score) for name, score in summary["comparison"].items()},
         lead=summary["lead"],
     )
 
