@@ -192,15 +192,14 @@ def _noise(
 
 
 def _samples(times_s: np.ndarray, unit: object, rate_hz: float, n_samples: int) -> np.ndarray:
-    samples = np.round(times_s * rate_hz)
-    wrong = ~np.isfinite(samples) | (samples < 0) | (samples >= n_samples)
+    wrong = ~((times_s >= 0) & (times_s <= n_samples / rate_hz))  # true for NaN as well
     if wrong.any():
         raise DataError(
             f"unit {unit} has {int(wrong.sum())} spikes outside it, such as {times_s[wrong][0]:g} s",
             expected=f"times from 0 to {n_samples / rate_hz:g} s",
             remedy="shift or cut the spike trains, or lengthen the recording",
         )
-    return np.unique(samples.astype(np.int64))
+    return np.unique(np.minimum(np.round(times_s * rate_hz).astype(np.int64), n_samples - 1))
 
 
 def _heights(amplitudes_uv: Sequence[float], *, n_units: int, seed: int) -> np.ndarray:

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from spikeinterface.core import BaseRecording
 
 KIND = "recording"
-# Annotations of ours that outlive saving: how a file was read, and whether a recording was prepared.
-UNKNOWN_GAIN, DROPPED_BYTES, PREPARED = (
-    "neuroloom_unknown_gain",
-    "neuroloom_dropped_bytes",
-    "neuroloom_prepared",
-)
+# Annotations of ours that outlive saving: how a file was read, and what preparing it found.
+UNKNOWN_GAIN = "neuroloom_unknown_gain"
+DROPPED_BYTES = "neuroloom_dropped_bytes"
+PREPARED = "neuroloom_prepared"
+SILENT = "neuroloom_silent"
+_OURS = (UNKNOWN_GAIN, DROPPED_BYTES, PREPARED, SILENT)
 _AGAIN = "copy the folder again, or save the recording again"
 
 
@@ -244,7 +244,7 @@ def _inside(folder: Path, name: str) -> Path:
 def _read_annotations(path: Path, recording: "BaseRecording") -> None:
     with contextlib.suppress(OSError, ValueError, AttributeError):
         found = json.loads(path.read_text())
-        known = {name: found[name] for name in (UNKNOWN_GAIN, DROPPED_BYTES, PREPARED) if name in found}
+        known = {name: found[name] for name in _OURS if name in found}
         recording.annotate(**known)
 
 

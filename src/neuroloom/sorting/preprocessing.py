@@ -11,9 +11,9 @@ from neuroloom.findings import Finding, refuse_errors
 from neuroloom.seeds import derive
 from neuroloom.simulation.probes import make_probe
 from neuroloom.sorting.checks import check_recording
-from neuroloom.sorting.folders import PREPARED, write_recording
+from neuroloom.sorting.folders import PREPARED, SILENT, write_recording
 from neuroloom.sorting.probes import attach_probe
-from neuroloom.sorting.scanning import Scan, bad_channels, scan_recording
+from neuroloom.sorting.scanning import Scan, bad_channels, iterate_chunks, scan_recording
 from neuroloom.sorting.spikeinterface_runs import quiet
 
 if TYPE_CHECKING:
@@ -117,7 +117,9 @@ def prepare(
     with quiet():
         lazy = BandpassFilterRecording(lazy, freq_min=low_hz, freq_max=high_hz, dtype="float32")
         steps.append(f"band-pass {low_hz:g} to {high_hz:g} Hz")
-        broken = _broken_channels(lazy, seed=seed)
+        # Silence leaves the filter as rounding errors, which must not be taken for voltage.
+        silent = not bool(np.any(scan.sd > 0))
+        broken = {} if silent else _broken_channels(lazy, seed=seed)
         if broken:
             lazy = _without(lazy, broken)
             removed |= broken
@@ -130,7 +132,7 @@ def prepare(
         if lazy.get_num_channels() >= FEWEST_FOR_REFERENCE if reference is None else reference:
             lazy = CommonReferenceRecording(lazy, reference="global", operator="median")
             steps.append("median reference over channels")
-    lazy.annotate(**{PREPARED: True})
+    lazy.annotate(**{PREPARED: True, SILENT: silent})
     if folder is not None:
         lazy = write_recording(lazy, folder, n_jobs=n_jobs, progress=progress)
     return Prepared(lazy, findings, removed, steps)
@@ -152,7 +154,24 @@ def noise_uv(recording: "BaseRecording", *, seed: int = 0) -> np.ndarray:
 
 
 def _broken_channels(recording: "BaseRecording", *, seed: int) -> dict[str, str]:
-    """Return the channels whose noise in the spike band is far from that of the others."""
+    """Return the channels that repeat another, or whose noise in the spike band is far from the others'."""
+    return _copies(recording) | _odd_noise(recording, seed=seed)
+
+
+def _copies(recording: "BaseRecording") -> dict[str, str]:
+    # Whitening divides by the variance in which two channels differ, and so blows up what is rounding error.
+    chunks = [traces for _, _, traces in iterate_chunks(recording, max_chunks=3)]
+    traces = np.concatenate(chunks).astype(np.float64)
+    traces = traces - traces.mean(axis=0)
+    norms = np.linalg.norm(traces, axis=0)
+    if not norms.all():
+        return {}
+    alike = np.triu((traces / norms).T @ (traces / norms), k=1) > 1 - 1e-6
+    names = [str(channel) for channel in recording.channel_ids]
+    return {names[later]: f"a copy of channel {names[first]}" for first, later in np.argwhere(alike)}
+
+
+def _odd_noise(recording: "BaseRecording", *, seed: int) -> dict[str, str]:
     if recording.get_num_channels() < 3:
         return {}
     noise = noise_uv(recording, seed=seed)

@@ -108,7 +108,7 @@ def _scan(recording: "BaseRecording") -> Scan:
         low_in = high_in = traces
         if start == 0:
             open_gap[:] = 0
-        if floating and not np.isfinite(traces.sum()):
+        if floating and not np.isfinite(traces).all():
             missing = ~np.isfinite(traces)
             n_missing += missing.sum(axis=0)
             for channel in np.flatnonzero(missing.any(axis=0) | (open_gap > 0)):
@@ -149,10 +149,11 @@ def _scan(recording: "BaseRecording") -> Scan:
 
 
 def bad_channels(recording: "BaseRecording", scan: Scan) -> dict[str, str]:
-    """Return the channels that hold no usable voltage, with the reason: missing, dead or saturated.
+    """Return the channels that hold no usable voltage, with the reason.
 
     A channel is missing when more than 10 % of its samples are NaN or infinite, dead when it is constant
-    or below a hundredth of the median channel, saturated when .5 % of its samples lie on its extreme.
+    or below a hundredth of the median channel, stuck when 90 % and saturated when .5 % of its samples lie
+    on its extreme.
     """
     reasons: dict[str, str] = {}
     usable_sd = scan.sd[np.isfinite(scan.sd) & (scan.sd > 0)]
@@ -167,6 +168,8 @@ def bad_channels(recording: "BaseRecording", scan: Scan) -> dict[str, str]:
         elif scan.sd[index] <= quiet:
             value = "constant" if scan.highest[index] == scan.lowest[index] else "nearly constant"
             reasons[str(channel)] = f"dead ({value} at {scan.mean[index]:.4g})"
+        elif scan.clipped[index] > 0.9:
+            reasons[str(channel)] = f"stuck ({scan.clipped[index]:.1%} of samples at one value)"
         elif wide[index] and scan.clipped[index] > 0.005:
             reasons[str(channel)] = f"saturated ({scan.clipped[index]:.1%} of samples at the limit)"
     return reasons

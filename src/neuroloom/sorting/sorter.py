@@ -1,4 +1,4 @@
-"""From a recording to sorted units, by a sorter that comes with SpikeInterface."""
+"""From a recording to sorted units, by a sorter that SpikeInterface can run."""
 
 import os
 import tempfile
@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuroloom.artifacts import require_space
-from neuroloom.errors import DataError
+from neuroloom.errors import DataError, NeuroloomError
 from neuroloom.seeds import derive
 from neuroloom.sorting.export import write_sorting
+from neuroloom.sorting.folders import SILENT
 from neuroloom.sorting.preprocessing import prepare
 from neuroloom.sorting.scanning import iterate_chunks
 from neuroloom.sorting.spikeinterface_runs import keep_compiled, quiet, repeatable
@@ -18,11 +19,21 @@ from neuroloom.sorting.spikeinterface_runs import keep_compiled, quiet, repeatab
 if TYPE_CHECKING:
     from spikeinterface.core import BaseRecording, BaseSorting
 
-SORTERS = ("auto", "lupin", "simple")
 # In units of the noise; also what counts as an event when a recording may hold no spikes at all.
 THRESHOLD = 5.0
 # Fewer events than this make no cluster that any sorter keeps.
 _FEWEST_EVENTS = 20
+# Template matching leaves some units a handful of spikes of others.
+_LOWEST_RATE_HZ = 0.05
+# Sorters that are given the whitened recording, and what they are told about it.
+_WHITENED: dict[str, dict[str, Any]] = {
+    "lupin": {"apply_preprocessing": False, "save_array": False, "detect_threshold": THRESHOLD},
+    "simple": {"apply_preprocessing": False, "clusterer": "isosplit", "detect_threshold": THRESHOLD},
+}
+
+
+class SortingFailed(NeuroloomError):
+    """A sorter stopped with an error of its own."""
 
 
 def sort(
@@ -45,8 +56,8 @@ def sort(
     recording
         Any single-segment recording, of 1 channel or more.
     sorter
-        ``auto`` (now lupin), ``lupin`` (clustering, then template matching, which also resolves
-        overlapping spikes) or ``simple`` (clustering alone: faster, for few channels).
+        ``auto`` (now lupin: clustering, then template matching, which also resolves overlapping spikes),
+        or any name in ``spikeinterface.sorters.installed_sorters()``.
     seed
         Of everything that is drawn at random.
     folder
@@ -67,12 +78,16 @@ def sort(
     DataError
         If the recording has an error that `check_recording` finds, the sorter is unknown, or the disk
         has too little room for the whitened copy.
+    SortingFailed
+        If the sorter stops with an error of its own.
     """
-    if sorter not in SORTERS:
-        raise DataError(
-            f"sorter {sorter!r}", expected=f"one of {', '.join(SORTERS)}", remedy="pass one of these"
-        )
+    from spikeinterface.sorters import installed_sorters
+
     name = "lupin" if sorter == "auto" else sorter
+    if name not in (known := installed_sorters()):
+        raise DataError(
+            f"sorter {sorter!r}", expected=f"auto or one of {', '.join(known)}", remedy="pass one"
+        )
     prepared = prepare(recording, seed=seed).recording
     n_bytes = prepared.get_total_samples() * prepared.get_num_channels() * 4
     target = Path(folder) if folder is not None else None
@@ -96,11 +111,12 @@ def _run(
     """Return the spike samples of every unit."""
     from spikeinterface.core import BaseSorting
     from spikeinterface.preprocessing.whiten import WhitenRecording
-    from spikeinterface.sorters import run_sorter
+    from spikeinterface.sorters import get_default_sorter_params, run_sorter
+    from spikeinterface.sorters.utils import SpikeSortingError
 
     step_seed = derive(seed, "sort", name, "steps") % 2**31
     jobs = {"n_jobs": n_jobs, "chunk_duration": "1s", "progress_bar": progress}
-    if _is_silent(recording):
+    if recording.get_annotation(SILENT):
         return {}
     whitened = WhitenRecording(
         recording,
@@ -113,14 +129,25 @@ def _run(
     if _count_events(whitened) < _FEWEST_EVENTS:
         return {}
     keep_compiled()
-    options: dict[str, Any] = {"apply_preprocessing": False, "seed": step_seed, "job_kwargs": jobs}
-    if name == "lupin":
-        options |= {"save_array": False, "detect_threshold": THRESHOLD}
-    else:
-        options |= {"clusterer": "isosplit", "detect_threshold": THRESHOLD}
-    found = run_sorter(name, whitened, folder=str(scratch / name), verbose=progress, **options)
+    known = get_default_sorter_params(name)
+    options: dict[str, Any] = dict(_WHITENED.get(name, {}))
+    options |= {key: value for key, value in (("seed", step_seed), ("job_kwargs", jobs)) if key in known}
+    given = whitened
+    if name not in _WHITENED:
+        given = recording.save(folder=scratch / "prepared", **jobs, verbose=False)
+    try:
+        found = run_sorter(name, given, folder=str(scratch / name), verbose=progress, **options)
+    except SpikeSortingError as error:
+        last = str(error).split("\n\nSpike sorting failed")[0].strip().rsplit("\n", 1)[-1]
+        raise SortingFailed(
+            f"{name} stopped with {last}",
+            expected="a recording that it can sort",
+            remedy="use the sorter auto, or look at the recording with `neuroloom check`",
+        ) from error
     if not isinstance(found, BaseSorting):
-        raise TypeError(f"{name} returned {type(found).__name__}")
+        raise SortingFailed(
+            f"{name} gave {type(found).__name__}", expected="a sorting", remedy="use the sorter auto"
+        )
     return {unit: np.array(found.get_unit_spike_train(unit_id=unit)) for unit in found.unit_ids}
 
 
@@ -130,17 +157,14 @@ def _ordered(spikes: dict[Any, np.ndarray], recording: "BaseRecording") -> "Base
 
     n_samples = recording.get_num_samples(0)
     trains = [np.unique(train[(train >= 0) & (train < n_samples)]) for train in spikes.values()]
-    trains = sorted((train for train in trains if len(train)), key=lambda train: (-len(train), int(train[0])))
+    fewest = max(1, _LOWEST_RATE_HZ * n_samples / recording.get_sampling_frequency())
+    kept = (train for train in trains if len(train) >= fewest)
+    trains = sorted(kept, key=lambda train: (-len(train), int(train[0])))
     sorting = NumpySorting.from_unit_dict(
         [dict(enumerate(trains))], sampling_frequency=recording.get_sampling_frequency()
     )
     sorting.register_recording(recording)
     return sorting
-
-
-def _is_silent(recording: "BaseRecording") -> bool:
-    """Return whether every channel is constant in chunks spread through the recording."""
-    return all(not (traces - traces[0]).any() for _, _, traces in iterate_chunks(recording, max_chunks=20))
 
 
 def _count_events(recording: "BaseRecording") -> int:

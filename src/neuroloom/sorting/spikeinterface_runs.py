@@ -22,14 +22,20 @@ def quiet() -> Iterator[None]:
     They concern its own insides (deprecated calls, files left to the garbage collector, compilation);
     what is wrong with the data is told by `neuroloom.sorting.checks` before.
     """
+    from spikeinterface.core.globals import get_global_job_kwargs, set_global_job_kwargs
+
+    # Steps that are not told otherwise take these; their default shows progress bars.
+    jobs = dict(get_global_job_kwargs())
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
+        set_global_job_kwargs(n_jobs=1, progress_bar=False)
         # Its writers collect garbage after every chunk, which takes .6 s where torch and numba are loaded.
         gc.freeze()
         try:
             yield
         finally:
             gc.unfreeze()
+            set_global_job_kwargs(**jobs)
 
 
 @contextlib.contextmanager
