@@ -12,6 +12,7 @@ from neuroloom.dynamics.moments import (
     lagged_inputs,
     pooled_moments,
 )
+from neuroloom.dynamics.predictors import Predictor
 from neuroloom.dynamics.tensor import Decomposition, components_of
 from neuroloom.dynamics.trajectories import Trajectories
 from neuroloom.errors import DataError
@@ -35,6 +36,11 @@ class Regressions:
     regressors: list[np.ndarray]
     targets: list[np.ndarray]
     lag: int
+
+    @property
+    def typical_rows(self) -> float:
+        """Median number of rows of a trajectory."""
+        return float(np.median([len(v) for v in self.regressors]))
 
     @cached_property
     def products(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -66,19 +72,6 @@ class Regressions:
             G = G + (1e-3 * size + 1e-300) * np.eye(len(G))
             means.append(np.linalg.solve(G, cross[chosen].sum(axis=0)).T.ravel())
         return np.array(means)
-
-    def reassign(
-        self, labels: np.ndarray, n_components: int, *, rounds: int = 10
-    ) -> tuple[np.ndarray, float]:
-        """Alternate `regress` and the nearest regression; returns the labels and the error that is left."""
-        errors = self.errors(self.regress(labels, n_components))
-        for _ in range(rounds):
-            following = errors.argmin(axis=1)
-            if np.array_equal(following, labels):
-                break
-            labels = following
-            errors = self.errors(self.regress(labels, n_components))
-        return labels, float(errors.min(axis=1).sum())
 
 
 def regressions(trajectories: Trajectories, *, lag: int | None = None, n_components: int = 1) -> Regressions:
@@ -117,33 +110,39 @@ def regressions(trajectories: Trajectories, *, lag: int | None = None, n_compone
 
 
 def tensor_labels(
-    data: Regressions, n_components: int, *, decomposition: Decomposition, rng: np.random.Generator
+    trajectories: Trajectories,
+    predictor: Predictor,
+    n_components: int,
+    *,
+    decomposition: Decomposition,
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray, dict]:
     """Cluster by the tensor of trajectory-level block moments.
 
-    Blocks trade noise within a block against the number of independent pairs, and gaps against both; a
-    handful of choices are tried, each followed by a few rounds of regress-and-reassign, and the one that
-    leaves the least squared error is kept.
+    The number of blocks, the lag and gaps between blocks trade bias against noise; a handful of choices is
+    tried, each polished by the one-step predictors, and the likeliest is kept.
 
     Returns
     -------
     labels
-        (N,), each trajectory with the component whose regression leaves least.
+        (N,).
     details
-        ``mass`` (near 1 for good moments), ``spectrum`` of the second moment, ``blocks``, and the
-        ``raw_labels`` of the decomposition before any reassignment.
+        ``mass`` (near 1 for good moments), ``spectrum`` of the second moment, ``blocks``, ``lag``, and the
+        ``raw_labels`` that the decomposition alone gives.
 
     Raises
     ------
     DataError
         If trajectories are too short for three blocks.
     """
-    d = data.regressors[0].shape[1]
-    rows = float(np.median([len(v) for v in data.regressors]))
     best: tuple[float, np.ndarray, dict] | None = None
     refusal: DataError | None = None
-    for n_blocks in (3, 4, 6):
-        for gap in (data.lag, 0):
+    usual = regressions(trajectories, n_components=n_components)
+    shorter = max(usual.lag // 2, 1)
+    lags = [usual] if shorter == usual.lag else [usual, regressions(trajectories, lag=shorter)]
+    for data in lags:
+        d, rows = data.regressors[0].shape[1], data.typical_rows
+        for n_blocks, gap in ((3, data.lag), (3, 0), (4, data.lag), (4, 0), (6, 0)):
             per_block = (rows - gap * (n_blocks - 1)) / n_blocks
             if n_blocks > 3 and per_block < d:
                 continue
@@ -156,12 +155,12 @@ def tensor_labels(
             except DataError as error:
                 refusal = error
                 continue
-            weights, means, mass = components_of(moments, decomposition=decomposition, rng=rng)
+            _, means, mass = components_of(moments, decomposition=decomposition, rng=rng)
             raw = data.errors(means).argmin(axis=1)
-            labels, error = data.reassign(raw, n_components)
-            if best is None or error < best[0]:
-                details = {"mass": mass, "spectrum": moments.spectrum, "weights": weights, "means": means}
-                best = (error, labels, details | {"blocks": n_blocks, "raw_labels": raw})
+            labels, value = predictor.polish(raw, n_components)
+            if best is None or value > best[0]:
+                details = {"mass": mass, "spectrum": moments.spectrum, "blocks": n_blocks, "lag": data.lag}
+                best = (value, labels, details | {"raw_labels": raw})
     if best is None:
         raise refusal or DataError(
             "no block of rows", expected="longer trajectories", remedy="use init='kmeans'"
@@ -178,20 +177,22 @@ def pooled_tensor_labels(
     targets = [y @ (projection / np.linalg.norm(projection)) for y in data.targets]
     order = rng.permutation(len(targets))
     moments = pooled_moments([data.regressors[i] for i in order], [targets[i] for i in order], n_components)
-    weights, means, mass = components_of(moments, decomposition=decomposition, rng=rng)
+    _, means, mass = components_of(moments, decomposition=decomposition, rng=rng)
     errors = np.stack(
         [[np.nansum((y - v @ g) ** 2) for v, y in zip(data.regressors, targets, strict=True)] for g in means],
         axis=1,
     )
     # The scalar regression only sorted the trajectories; all outputs are regressed again per cluster.
     labels = data.errors(data.regress(errors.argmin(axis=1), n_components)).argmin(axis=1)
-    return labels, {"mass": mass, "spectrum": moments.spectrum, "weights": weights}
+    return labels, {"mass": mass, "spectrum": moments.spectrum}
 
 
 def kmeans_labels(
-    data: Regressions, n_components: int, *, rng: np.random.Generator
+    trajectories: Trajectories, predictor: Predictor, n_components: int, *, rng: np.random.Generator
 ) -> tuple[np.ndarray, dict]:
-    """Cluster the trajectories' own ridge regressions by k-means: one system per trajectory, then cluster.
+    """Cluster one ridge regression per trajectory by k-means: one system each, then cluster.
+
+    A short and a long lag are tried, each polished by the one-step predictors; the likelier is kept.
 
     Raises
     ------
@@ -200,24 +201,47 @@ def kmeans_labels(
     """
     from sklearn.cluster import KMeans
 
-    features, used = impulse_features(data.regressors, data.targets, n_blocks=1, gap=0, ridge=0.1)
-    if len(used) < n_components:
+    usual = regressions(trajectories, n_components=n_components)
+    longer = min(2 * usual.lag + 1, int(usual.typical_rows + usual.lag) // 4)
+    lags = [usual] if longer <= usual.lag else [usual, regressions(trajectories, lag=longer)]
+    best: tuple[float, np.ndarray, dict] | None = None
+    for data in lags:
+        features, used = impulse_features(data.regressors, data.targets, n_blocks=1, gap=0, ridge=0.1)
+        if len(used) < n_components:
+            continue
+        flat = features[:, 0]
+        n_distinct = len(np.unique(flat, axis=0))
+        model = KMeans(
+            min(n_components, n_distinct),
+            n_init=10,  # pyright: ignore[reportArgumentType]
+            random_state=int(rng.integers(2**31)),
+        )
+        model.fit(flat)
+        raw = data.errors(model.cluster_centers_).argmin(axis=1)
+        raw[used] = model.labels_
+        labels, value = predictor.polish(raw, n_components)
+        if best is None or value > best[0]:
+            best = (value, labels, {"raw_labels": raw, "lag": data.lag})
+    if best is None:
         raise DataError(
-            f"{len(used)} trajectories longer than the lag of {data.lag}",
+            f"fewer than {n_components} trajectories longer than the lag of {usual.lag}",
             expected=f"at least {n_components}",
             remedy="use fewer components or longer trajectories",
         )
-    flat = features[:, 0]
-    n_distinct = len(np.unique(flat, axis=0))
-    model = KMeans(
-        min(n_components, n_distinct),
-        n_init=10,  # pyright: ignore[reportArgumentType]
-        random_state=int(rng.integers(2**31)),
-    )
-    model.fit(flat)
-    labels = data.errors(model.cluster_centers_).argmin(axis=1)
-    labels[used] = model.labels_
-    return labels, {"means": model.cluster_centers_}
+    return best[1], best[2]
+
+
+def predictor_labels(
+    predictor: Predictor, n_components: int, *, rng: np.random.Generator, n_starts: int = 10
+) -> tuple[np.ndarray, dict]:
+    """Cluster by one-step predictors alone: the likeliest of several random partitions after polishing."""
+    n = predictor.n_trajectories
+    runs = [
+        predictor.polish(random_labels(n, n_components, rng=rng), n_components, rounds=40)
+        for _ in range(n_starts)
+    ]
+    labels, _ = max(runs, key=lambda run: run[1])
+    return labels, {}
 
 
 def random_labels(n_trajectories: int, n_components: int, *, rng: np.random.Generator) -> np.ndarray:

@@ -6,10 +6,10 @@ from typing import Literal
 import numpy as np
 
 from neuroloom.dynamics import clustering
-from neuroloom.dynamics.clustering import Regressions
 from neuroloom.dynamics.em import Fit, Mixture, expectation_maximisation
 from neuroloom.dynamics.kalman import log_likelihood
 from neuroloom.dynamics.maximisation import Constraints, floored
+from neuroloom.dynamics.predictors import Predictor
 from neuroloom.dynamics.realisation import realise_impulse_response, realise_predictor
 from neuroloom.dynamics.tensor import Decomposition
 from neuroloom.dynamics.trajectories import Trajectories
@@ -17,7 +17,7 @@ from neuroloom.errors import DataError
 from neuroloom.seeds import stream
 from neuroloom.simulation.linear_systems import LinearSystem
 
-Init = Literal["auto", "tensor", "tensor-pooled", "kmeans", "random"]
+Init = Literal["auto", "tensor", "tensor-pooled", "kmeans", "predictors", "random"]
 # E steps that each candidate of the portfolio gets before the best goes on.
 SHORT_EM = 20
 
@@ -49,7 +49,8 @@ class Candidate:
 
 def labels_for(
     method: str,
-    data: Regressions,
+    trajectories: Trajectories,
+    predictor: Predictor,
     n_components: int,
     *,
     decomposition: Decomposition,
@@ -57,14 +58,19 @@ def labels_for(
 ) -> tuple[np.ndarray, dict]:
     """Return the labels (N,) that a method starts from, and its diagnostics."""
     if n_components == 1:
-        return np.zeros(len(data.targets), dtype=int), {}
+        return np.zeros(len(trajectories), dtype=int), {}
     if method == "tensor":
-        return clustering.tensor_labels(data, n_components, decomposition=decomposition, rng=rng)
+        return clustering.tensor_labels(
+            trajectories, predictor, n_components, decomposition=decomposition, rng=rng
+        )
     if method == "tensor-pooled":
+        data = clustering.regressions(trajectories, n_components=n_components)
         return clustering.pooled_tensor_labels(data, n_components, decomposition=decomposition, rng=rng)
     if method == "kmeans":
-        return clustering.kmeans_labels(data, n_components, rng=rng)
-    return clustering.random_labels(len(data.targets), n_components, rng=rng), {}
+        return clustering.kmeans_labels(trajectories, predictor, n_components, rng=rng)
+    if method == "predictors":
+        return clustering.predictor_labels(predictor, n_components, rng=rng)
+    return clustering.random_labels(len(trajectories), n_components, rng=rng), {}
 
 
 def realise_clusters(
@@ -105,15 +111,17 @@ def start_candidates(
     DataError
         If the one method asked for cannot work on these trajectories; "auto" leaves such methods out.
     """
-    methods = ["tensor", "kmeans"] + ["random"] * n_init if init == "auto" else [init] * n_init
+    methods = ["tensor", "kmeans", "predictors"] + ["random"] * n_init if init == "auto" else [init] * n_init
     if n_components == 1:
         methods = ["pooled"]
-    data = clustering.regressions(trajectories, n_components=n_components)
+    predictor = Predictor.of(trajectories)
     candidates, refusals = [], []
     for attempt, method in enumerate(methods):
         rng = stream(seed, "dynamics", method, attempt)
         try:
-            labels, details = labels_for(method, data, n_components, decomposition=decomposition, rng=rng)
+            labels, details = labels_for(
+                method, trajectories, predictor, n_components, decomposition=decomposition, rng=rng
+            )
         except DataError as error:
             refusals.append(error)
             continue

@@ -77,7 +77,18 @@ def impulse_features(
         [i for i, v in enumerate(regressors) if (len(v) - gap * (n_blocks - 1)) // n_blocks >= 1], dtype=int
     )
     gram, cross = np.zeros((len(used), n_blocks, d, d)), np.zeros((len(used), n_blocks, d, p))
-    for order, i in enumerate(used):
+    n_rows = {len(regressors[i]) for i in used}
+    one_by_one = used
+    if len(n_rows) == 1 and all(np.isfinite(y).all() for y in targets):
+        # All alike: the same sums in a few large products.
+        one_by_one = used[:0]
+        length = (n_rows.pop() - gap * (n_blocks - 1)) // n_blocks
+        v_all, y_all = np.stack([regressors[i] for i in used]), np.stack([targets[i] for i in used])
+        for b in range(n_blocks):
+            rows = slice(b * (length + gap), b * (length + gap) + length)
+            v, y = v_all[:, rows], y_all[:, rows]
+            gram[:, b], cross[:, b] = v.swapaxes(1, 2) @ v / length, v.swapaxes(1, 2) @ y / length
+    for order, i in enumerate(one_by_one):
         length = (len(regressors[i]) - gap * (n_blocks - 1)) // n_blocks
         for b in range(n_blocks):
             rows = slice(b * (length + gap), b * (length + gap) + length)

@@ -33,7 +33,7 @@ def check_settings(model: "MixtureOfLDS") -> None:
                 f"{name} is {value!r}", expected="a whole number of at least 1", remedy=f"change {name}"
             )
     choices = {
-        "init": (model.init, ("auto", "tensor", "tensor-pooled", "kmeans", "random")),
+        "init": (model.init, ("auto", "tensor", "tensor-pooled", "kmeans", "predictors", "random")),
         "decomposition": (model.decomposition, ("smd", "rtpm")),
     }
     for name, (value, allowed) in choices.items():
