@@ -24,7 +24,13 @@ def test_a_session_read_back_from_nwb_is_equal(any_session, tmp_path, data):
 
 
 def test_names_that_nwb_uses_itself_are_kept(tmp_path):
-    labels = {"id": [7, 8], "description": ["x", "y"], "start_time": [1.0, 2.0], "neuroloom_x": [1, 2]}
+    labels = {
+        "id": [7, 8],
+        "description": ["x", "y"],
+        "start_time": [1.0, 2.0],
+        "neuroloom_x": [1, 2],
+        "x_": [1, 2],
+    }
     session = Session.from_counts(
         np.ones((4, 2)),
         bin_size_s=0.1,

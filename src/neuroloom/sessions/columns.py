@@ -56,6 +56,8 @@ def usable_name(name: str, *, taken: frozenset[str]) -> str:
     >>> usable_name("rate", taken=TAKEN_BY_UNITS)
     'rate_label'
     """
+    if _is_usable(name, taken=taken):
+        return name
     name = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")
     if not name or not name[0].isalpha():
         name = f"label_{name}".rstrip("_")
@@ -92,6 +94,10 @@ def native(numbers: np.ndarray) -> np.ndarray:
     return numbers.astype(np.float64 if wide else numbers.dtype.newbyteorder("="))
 
 
+def _is_usable(name: str, *, taken: frozenset[str]) -> bool:
+    return name not in taken and re.fullmatch(r"[A-Za-z]\w*", name, flags=re.ASCII) is not None
+
+
 def _from_objects(values: np.ndarray, *, name: str) -> np.ndarray:
     missing = pd.isna(values) if values.ndim == 1 else np.zeros(len(values), dtype=bool)
     present = values[~missing]
@@ -123,11 +129,7 @@ def _clean(
 ) -> dict[str, np.ndarray]:
     clean = {}
     for name, values in columns.items():
-        if (
-            not isinstance(name, str)
-            or name in taken
-            or not re.fullmatch(r"[A-Za-z]\w*", name, flags=re.ASCII)
-        ):
+        if not isinstance(name, str) or not _is_usable(name, taken=taken):
             raise DataError(
                 f"{where} have a column named {name!r}",
                 expected="a name of letters, digits and underscores that pynapple does not use itself",
