@@ -212,7 +212,7 @@ def _refuse_seen(generator: "Generator | None", stimuli: np.ndarray, folds: Sequ
         raise LeakySplit(
             f"the generator was trained on {known.sum()} of {len(held_out)} test stimuli",
             expected="test stimuli that it has never seen",
-            remedy="train it on other stimuli, with exact duplicates left out",
+            remedy="train it on neuroloom.auditing.inputs.without_duplicates(stimuli, of=these)",
         )
 
 

@@ -156,6 +156,17 @@ def row_digests(stimuli: np.ndarray) -> np.ndarray:
     return np.array([hashlib.blake2b(content, digest_size=12).hexdigest() for content in contents])
 
 
+def without_duplicates(stimuli: np.ndarray, *, of: np.ndarray) -> np.ndarray:
+    """Return the stimuli that are not exactly equal to one `of` the others, to train a generator on.
+
+    Examples
+    --------
+    >>> without_duplicates(np.array([[1.0], [2.0], [3.0]]), of=np.array([[2.0]])).ravel()
+    array([1., 3.])
+    """
+    return stimuli[~np.isin(row_digests(stimuli), row_digests(of))]
+
+
 def choose_folds(
     groups: np.ndarray,
     *,

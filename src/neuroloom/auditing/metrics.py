@@ -142,7 +142,33 @@ class Accuracy:
         return mean_over_stimuli((truth == reconstruction).astype(float))
 
 
-VALUE_METRICS: tuple[Metric, ...] = (R2(), Correlation(), PixelCorrelation(), TwoWay(), Accuracy())
+@dataclass(frozen=True)
+class BalancedAccuracy:
+    """Share of labels that are right, averaged over true classes; chance is 1 / classes."""
+
+    name: str = "balanced_accuracy"
+    higher_is_better: bool = True
+
+    def describe(self, stimuli: np.ndarray) -> np.ndarray:
+        """Return the labels (stimuli,) as they are."""
+        return np.asarray(stimuli)
+
+    def statistic(self, truth: np.ndarray, reconstruction: np.ndarray, *, groups: np.ndarray) -> Statistic:
+        """See `Metric`; the arrays are labels (stimuli,)."""
+        classes = np.unique(truth.astype(str))
+        member = (truth[:, None].astype(str) == classes).astype(float)  # (stimuli, classes)
+        right = member * (truth == reconstruction)[:, None]
+        return lambda weights: _mean_defined(_ratio(weights @ right, weights @ member))
+
+
+VALUE_METRICS: tuple[Metric, ...] = (
+    R2(),
+    Correlation(),
+    PixelCorrelation(),
+    TwoWay(),
+    Accuracy(),
+    BalancedAccuracy(),
+)
 
 
 def mean_over_stimuli(scores: np.ndarray) -> Statistic:

@@ -4,11 +4,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neuroloom.auditing.arms import NO_BOTTLENECK
+from neuroloom.auditing.arms import BRAIN, NO_BOTTLENECK
 from neuroloom.auditing.results import AuditCurve
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from neuroloom.auditing.decodability import Decodability
 
 # Okabe-Ito, safe for colour-blind readers; grey for arms that see no brain.
 COLOURS = {
@@ -42,4 +44,38 @@ def plot_curve(audit: AuditCurve) -> "Figure":
         panel.set(xscale="log", xlabel="dimensions of the brain", ylabel=metric)
         panel.spines[["top", "right"]].set_visible(False)
     panels[0].legend(frameon=False, fontsize=8)
+    return figure
+
+
+def plot_decodability(found: "Decodability") -> "Figure":
+    """Return three panels: read-out by size, effective dimensions by size, and the units that feed them."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 3.4), layout="constrained")
+    read, used, units = np.asarray(figure.subplots(1, 3), dtype=object)
+    names = list(dict.fromkeys(row.metric for row in found.rows))
+    for number, name in enumerate(names):
+        for arm, style in ((BRAIN, "-"), ("random", ":")):
+            points = sorted(
+                (row.size, row.score) for row in found.rows if (row.arm, row.metric) == (arm, name)
+            )
+            label = name if arm == BRAIN else None
+            read.plot(*zip(*points, strict=True), style, color=f"C{number}", marker=".", label=label)
+    read.set(xscale="log", xlabel="dimensions of the brain", ylabel="read-out (dotted: noise)")
+    read.legend(frameon=False, fontsize=8)
+    sizes = sorted(found.effective_dimensions)
+    used.plot(sizes, [found.effective_dimensions[size] for size in sizes], marker="o", color=COLOURS["brain"])
+    used.plot(sizes, sizes, ":", color=COLOURS["random"])
+    used.set(xscale="log", yscale="log", xlabel="dimensions of the brain", ylabel="effective dimensions")
+    patterns = np.linalg.norm(found.patterns, axis=1)
+    if found.regions:
+        regions = np.array(found.regions)
+        names = sorted(set(found.regions), key=lambda name: patterns[regions == name].mean())
+        units.barh(names, [patterns[regions == name].mean() for name in names], color=COLOURS["brain"])
+        units.set(xlabel="mean pattern per unit")
+    else:
+        units.bar(np.arange(len(patterns)), np.sort(patterns)[::-1], color=COLOURS["brain"])
+        units.set(xlabel="units, sorted", ylabel="pattern")
+    for panel in (read, used, units):
+        panel.spines[["top", "right"]].set_visible(False)
     return figure
