@@ -186,7 +186,7 @@ class Poyo(nn.Module):
         self.kind_embedding = nn.Embedding(_N_TYPES, dim)
         self.latent_embedding = nn.Embedding(config.latents_per_step, dim)
         for module in self.children():
-            nn.init.normal_(module.weight, std=0.02)
+            nn.init.normal_(module.get_parameter("weight"), std=0.02)
         self.rotary = RotaryTime(
             config.dim_head, shortest_s=config.shortest_period_s, longest_s=config.longest_period_s
         )

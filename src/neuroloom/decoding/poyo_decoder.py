@@ -233,7 +233,7 @@ class PoyoDecoder(Decoder):
             patience=self.patience,
             checkpoint_every=max(1, steps // 10),
             seed=self.seed,
-            precision=self.precision,
+            precision=self.precision,  # type: ignore[arg-type]
             device=self.device,
         )
         return train(
@@ -291,7 +291,7 @@ class PoyoDecoder(Decoder):
                 self.scales_[session_id] = OutputScale.of(known) if regression else OutputScale.none(1)
             scale = self.scales_[session_id]
             for session, each in zip(sessions, raw, strict=True):
-                self._note_masked(session, np.isfinite(each.values).all(axis=1))
+                self._note_masked(session, np.asarray(np.isfinite(each.values).all(axis=1)))
                 values = (each.values - scale.mean) / scale.spread
                 outputs.append(Outputs(each.times_s, each.stretch, each.bounds_s, values, each.weights))
                 row = self.sessions_.index(session_id)
