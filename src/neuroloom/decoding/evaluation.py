@@ -48,11 +48,12 @@ class HeldOut:
 
 
 def hold_out(
-    session: Session, target: str, fraction: float, *, gap_s: float = GAP_S
+    session: Session, target: str, fraction: float, *, gap_s: float = GAP_S, bin_s: float | None = None
 ) -> tuple[Session, Session]:
     """Return the first part of a session and the last `fraction` of it.
 
-    Labels are held out by whole trials, behaviour by time with `gap_s` in between.
+    Labels are held out by whole trials, behaviour by time with `gap_s` in between. With `bin_s` the cut lies
+    on a border of bins of that width, so that binned recordings keep their bins.
 
     Raises
     ------
@@ -67,7 +68,9 @@ def hold_out(
     if find_target([session], target).task == "classification":
         train, test = split_trials(session, shares)
     else:
-        train, test = split_time(session, shares, gap_s=gap_s if session.duration_s > 20 * gap_s else 0.0)
+        train, test = split_time(
+            session, shares, gap_s=gap_s if session.duration_s > 20 * gap_s else 0.0, bin_s=bin_s
+        )
     return session.restrict(train), session.restrict(test)
 
 
@@ -127,7 +130,7 @@ def fit_and_evaluate(
     if test_fraction == 0:
         decoder.fit(sessions, folder=folder)
         return {}
-    parts = [hold_out(session, decoder.target, test_fraction) for session in sessions]
+    parts = [hold_out(each, decoder.target, test_fraction, bin_s=decoder.bin_s) for each in sessions]
     decoder.fit([train for train, _ in parts], folder=folder)
     return {test.id: evaluate(decoder, test) for _, test in parts}
 

@@ -63,7 +63,7 @@ def read_trials(path: Path) -> "nap.IntervalSet":
     MissingFile, DataError
         If the file is absent, or a trial ends before it starts.
     """
-    import pynapple as nap
+    from neuroloom.sessions.intervals import make_intervals
 
     table = _read_table(Path(path), required=["start", "end"])
     table = table.sort_values("start", ignore_index=True)
@@ -83,9 +83,7 @@ def read_trials(path: Path) -> "nap.IntervalSet":
             remedy="mend or drop that row",
         )
     labels = {name: table[name].to_numpy() for name in table.columns if name not in ("start", "end")}
-    return nap.IntervalSet(
-        table["start"].to_numpy(float), table["end"].to_numpy(float), metadata=labels or None
-    )
+    return make_intervals(starts_s, ends_s, labels=labels, where=f"trials of {path}")[0]
 
 
 def _numbers(table: "pd.DataFrame", columns: list[str], path: Path) -> np.ndarray:

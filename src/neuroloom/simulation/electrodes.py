@@ -62,7 +62,7 @@ def transfer_matrix(
 
     >>> start, end = np.array([[-1.0, 0, 0]]), np.array([[1.0, 0, 0]])
     >>> transfer_matrix(start, end, np.array([[0.0, 100, 0]])).round(3)
-    array([[2.652]])
+    array([[2.653]])
     """
     if method not in ("line", "point"):
         raise DataError(f"method {method!r}", expected="'line' or 'point'", remedy="choose one of them")
