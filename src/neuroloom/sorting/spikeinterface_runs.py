@@ -69,6 +69,7 @@ def keep_compiled() -> None:
     They compile for a minute in every new process otherwise.
     """
     from numba.core.dispatcher import Dispatcher
+    from spikeinterface.comparison import comparisontools
     from spikeinterface.core import sorting_tools
     from spikeinterface.curation import auto_merge
     from spikeinterface.postprocessing import correlograms, isi, template_similarity
@@ -76,8 +77,8 @@ def keep_compiled() -> None:
     from spikeinterface.sortingcomponents.peak_detection import locally_exclusive, matched_filtering
 
     modules = (
-        sorting_tools, auto_merge, correlograms, isi, template_similarity, isosplit_isocut, locally_exclusive,
-        matched_filtering,
+        comparisontools, sorting_tools, auto_merge, correlograms, isi, template_similarity, isosplit_isocut,
+        locally_exclusive, matched_filtering,
     )  # fmt: skip
     for module in modules:
         for item in vars(module).values():
