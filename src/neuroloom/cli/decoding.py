@@ -99,8 +99,13 @@ class Score:
         from neuroloom.decoding.estimator import load_decoder
 
         decoder = load_decoder(self.decoder)
-        rows = [(session.id, decoder.score(session)) for session in read_sessions(self.session)]
-        console.show_table(["session", "score"], rows)
+        for session in read_sessions(self.session):
+            result = decoder.evaluate(session)
+            console.show_findings(result.findings)
+            console.show_table(
+                ["session", result.metric, *result.parts],
+                [[session.id, result.value, *result.parts.values()]],
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
