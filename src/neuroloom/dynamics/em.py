@@ -10,6 +10,8 @@ from neuroloom.dynamics.sums import weigh
 from neuroloom.dynamics.trajectories import Trajectories
 from neuroloom.simulation.linear_systems import LinearSystem
 
+_WORST_CONDITION = 1e12
+
 
 @dataclass(frozen=True)
 class Mixture:
@@ -229,6 +231,9 @@ def _unflatten(flat: np.ndarray, like: Mixture, constraints: Constraints) -> Mix
             for name in ("Q", "R", "P0"):
                 n = len(getattr(s, name))
                 values[name] = _from_log_cholesky(take((n * (n + 1) // 2,)), n)
+                # A leap that flattens a covariance is thrown away before it can spoil an inverse.
+                if not np.isfinite(values[name]).all() or np.linalg.cond(values[name]) > _WORST_CONDITION:
+                    return None
             if not all(np.isfinite(value).all() for value in values.values()):
                 return None
             values |= {name: getattr(s, name) for name in constraints.frozen - {"weights"}}

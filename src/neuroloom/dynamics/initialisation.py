@@ -161,7 +161,10 @@ def constrained(mixture: Mixture, constraints: Constraints) -> Mixture:
 
 def _realise(trajectories: Trajectories, members: np.ndarray, state_dim: int) -> LinearSystem | None:
     """Try both realisations at several lags and keep the one under which the members are likeliest."""
-    ys, us = [trajectories.outputs[i] for i in members], [trajectories.inputs[i] for i in members]
+    # Realisations cut small singular values, so all channels must be of one size.
+    y_scale, u_scale = _scales(trajectories.outputs), _scales(trajectories.inputs)
+    ys = [trajectories.outputs[i] / y_scale for i in members]
+    us = [trajectories.inputs[i] / u_scale for i in members]
     p, m, n = trajectories.output_dim, trajectories.input_dim, state_dim
     longest = max(len(y) for y in ys)
     attempts = []
@@ -181,10 +184,23 @@ def _realise(trajectories: Trajectories, members: np.ndarray, state_dim: int) ->
             system = realise([ys[i] for i in inside], [us[i] for i in inside], state_dim=n, lag=lag)
         except (DataError, np.linalg.LinAlgError):
             continue
+        system = replace(
+            system,
+            B=system.B / u_scale,
+            C=system.C * y_scale[:, None],
+            D=system.D * y_scale[:, None] / u_scale,
+            R=system.R * y_scale * y_scale[:, None],
+        )
         value = log_likelihood(system, chosen).sum()
         if np.isfinite(value) and value > best_value:
             best, best_value = system, value
     return best
+
+
+def _scales(arrays: list[np.ndarray]) -> np.ndarray:
+    """Root mean square of each column; 1 for columns of zeros."""
+    scale = np.sqrt(np.nanmean(np.concatenate(arrays) ** 2, axis=0))
+    return np.where(scale > 0, scale, 1.0)
 
 
 def _plain(trajectories: Trajectories, state_dim: int) -> LinearSystem:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from neuroloom.dynamics.kalman import cholesky
 from neuroloom.dynamics.sums import Sums
 from neuroloom.simulation.linear_systems import LinearSystem
 
@@ -84,8 +85,9 @@ def log_prior(systems: list[LinearSystem], constraints: Constraints) -> float:
     for system in systems:
         for left, right, noise in ((system.A, system.B, system.Q), (system.C, system.D, system.R)):
             coefficients = np.concatenate([left, right], axis=1)
-            penalty = np.einsum("ij,ij->", coefficients, np.linalg.solve(noise, coefficients))
-            log_det = np.linalg.slogdet(noise)[1]
+            lower = cholesky(noise)
+            penalty = np.sum(np.linalg.solve(lower, coefficients) ** 2)
+            log_det = 2 * np.log(np.diag(lower)).sum()
             value -= 0.5 * (constraints.ridge * penalty + coefficients.shape[1] * log_det)
     return float(value)
 

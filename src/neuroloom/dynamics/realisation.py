@@ -1,7 +1,6 @@
 """From regressions to state-space systems: Ho-Kalman, and the noise that the residuals show."""
 
 import numpy as np
-import scipy.linalg
 
 from neuroloom.dynamics.maximisation import floored
 from neuroloom.dynamics.moments import lagged_inputs
@@ -48,6 +47,18 @@ def stabilised(A: np.ndarray) -> np.ndarray:
     """Return A, shrunk if its spectral radius exceeds .99."""
     radius = np.abs(np.linalg.eigvals(A)).max()
     return A if radius <= _LARGEST_RADIUS else A * (_LARGEST_RADIUS / radius)
+
+
+def stationary_covariance(A: np.ndarray, Q: np.ndarray) -> np.ndarray:
+    """Return sum_j A^j Q A'^j by doubling (Smith 1968); A must be stable.
+
+    Unlike a linear solve, it cannot lose its sign or warn where badly scaled states meet slow modes.
+    """
+    total = Q
+    for _ in range(14):
+        total = total + A @ total @ A.T
+        A = A @ A
+    return 0.5 * (total + total.T)
 
 
 def realise_impulse_response(
@@ -125,7 +136,7 @@ def noise_from_lags(
     # Output noise of unit size maps to state noise of about this size.
     state_scale = np.full(n, scale.mean() * p / max(np.sum(C**2), 1e-12))
     Q = floored(Pi - A @ Pi @ A.T, 0.05 * state_scale)
-    stationary = scipy.linalg.solve_discrete_lyapunov(A, Q)
+    stationary = stationary_covariance(A, Q)
     # The floors may have put more into the states than the outputs show.
     shown = np.trace(C @ stationary @ C.T)
     if shown > 0.9 * np.trace(noise):
@@ -164,11 +175,7 @@ def realise_predictor(
     D = weights[:m].T
     markov = np.zeros((lag + 1, p, m + p))
     markov[1:] = weights[m:].reshape(lag, m + p, p).transpose(0, 2, 1)
-    # Scale the inputs and outputs alike before the rank cut.
-    columns = np.concatenate([np.full(m, 1.0), np.sqrt(scale)])
-    rows = 1 / np.sqrt(scale)
-    closed, drive, C, _ = ho_kalman(markov * columns * rows[:, None], state_dim)
-    C, drive = C / rows[:, None], drive / columns
+    closed, drive, C, _ = ho_kalman(markov, state_dim)
     K = drive[:, m:]
     A = stabilised(closed + K @ C)
     B = drive[:, :m] + K @ D
@@ -189,6 +196,5 @@ def _ridge(design: np.ndarray, targets: np.ndarray, ridge: float) -> np.ndarray:
 def _with_stationary_start(
     A: np.ndarray, B: np.ndarray, C: np.ndarray, D: np.ndarray, Q: np.ndarray, R: np.ndarray
 ) -> LinearSystem:
-    P0 = scipy.linalg.solve_discrete_lyapunov(A, Q + B @ B.T)
-    P0 = floored(0.5 * (P0 + P0.T), 0.01 * np.diag(Q))
+    P0 = floored(stationary_covariance(A, Q + B @ B.T), 0.01 * np.diag(Q))
     return LinearSystem(A, B, C, D, Q, R, np.zeros(len(A)), P0)

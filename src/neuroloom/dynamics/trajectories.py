@@ -9,6 +9,8 @@ from neuroloom.errors import DataError
 
 # One block's data should stay in the second-level cache while it is filtered and smoothed.
 _BLOCK_BYTES = 2**20
+# Squares and sums of larger values leave float64.
+_LARGEST = 1e150
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,12 @@ def pack(outputs: ArrayOrList, inputs: ArrayOrList | None = None) -> Trajectorie
                 f"trajectory {i} has an infinite output",
                 expected="finite values or NaN",
                 remedy="mask it as NaN",
+            )
+        if np.nanmax(np.abs(y), initial=0.0) > _LARGEST or np.nanmax(np.abs(u), initial=0.0) > _LARGEST:
+            raise DataError(
+                f"trajectory {i} has values beyond 1e150",
+                expected="values whose squares fit a float64",
+                remedy="rescale the data",
             )
         if not np.isfinite(u).all():
             raise DataError(

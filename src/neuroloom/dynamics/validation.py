@@ -12,9 +12,6 @@ from neuroloom.simulation.linear_systems import PARAMETERS
 if TYPE_CHECKING:
     from neuroloom.dynamics.mixture import MixtureOfLDS
 
-# Squares and sums of larger values leave float64.
-_LARGEST = 1e150
-
 
 def check_settings(model: "MixtureOfLDS") -> None:
     """Refuse settings that mean nothing.
@@ -74,12 +71,6 @@ def constraints_for(model: "MixtureOfLDS", trajectories: Trajectories) -> Constr
             remedy="lower n_components, or cut trajectories into trials",
         )
     every = np.concatenate(trajectories.outputs)
-    if np.nanmax(np.abs(every), initial=0.0) > _LARGEST or any(
-        np.abs(u).max(initial=0.0) > _LARGEST for u in trajectories.inputs
-    ):
-        raise DataError(
-            "values beyond 1e150", expected="squares that fit a float64", remedy="rescale the data"
-        )
     missing = np.flatnonzero(np.isnan(every).all(axis=0))
     if len(missing):
         raise DataError(
