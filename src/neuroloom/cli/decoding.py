@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from neuroloom.cli import console
 
 if TYPE_CHECKING:
+    from neuroloom.decoding.comparison import Scores
     from neuroloom.sessions.session import Session
 
 
@@ -15,6 +16,13 @@ def read_sessions(paths: tuple[Path, ...]) -> "list[Session]":
     from neuroloom.sessions.session import Session
 
     return [Session.load(path) for path in paths]
+
+
+def show_scores(session_id: str, scores: "Scores", *, when: str = "") -> None:
+    """Print a session's score with its parts, after what to know before trusting it."""
+    console.show_findings(scores.findings)
+    columns = ["session", when + scores.metric, *scores.parts]
+    console.show_table(columns, [[session_id, scores.value, *scores.parts.values()]])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +59,7 @@ class Fit:
         decoder.save(self.out)
         console.show_findings(decoder.findings_)
         for id, result in held_out.items():
-            console.show_findings(result.scores.findings)
-            parts = result.scores.parts
-            console.show_table(
-                ["session", f"held-out {result.scores.metric}", *parts],
-                [[id, result.scores.value, *parts.values()]],
-            )
+            show_scores(id, result.scores, when="held-out ")
         console.wrote(self.out, f"{self.model} decoder of {self.target!r}")
         console.following(
             f"neuroloom decode predict --decoder {self.out} --session {self.session[0]} --out predicted.csv"
@@ -100,12 +103,7 @@ class Score:
 
         decoder = load_decoder(self.decoder)
         for session in read_sessions(self.session):
-            result = decoder.evaluate(session)
-            console.show_findings(result.findings)
-            console.show_table(
-                ["session", result.metric, *result.parts],
-                [[session.id, result.value, *result.parts.values()]],
-            )
+            show_scores(session.id, decoder.evaluate(session))
 
 
 @dataclass(frozen=True, kw_only=True)
