@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neuroloom.decoding.targets import Target, behavior_at, class_codes, trial_labels, trials_of
+from neuroloom.errors import DataError
 from neuroloom.sessions.session import Session
 from neuroloom.sessions.windows import bin_starts, count_windows, flatten
 
@@ -103,6 +104,63 @@ class UnitScale:
             if unit in column:
                 scaled[:, number] = (counts[:, column[unit]] - self.mean[number]) / self.spread[number]
         return scaled
+
+
+@dataclass(frozen=True)
+class SessionBins:
+    """All parts of one session, scaled and joined.
+
+    Attributes
+    ----------
+    features
+        Shape (bins, units), float32, scaled.
+    stretch
+        Shape (bins,); a change is a border that nothing is read across.
+    truth
+        Shape (bins, dimensions), NaN where unknown, or class codes (bins,), -1 where missing.
+    known
+        Shape (bins,): which bins have a truth.
+    """
+
+    features: np.ndarray
+    stretch: np.ndarray
+    truth: np.ndarray
+    known: np.ndarray
+
+
+def join_parts(
+    parts: list[Session], target: Target, *, unit_ids: list[str], bin_s: float
+) -> tuple[UnitScale, SessionBins]:
+    """Bin the parts of one session, measure how its units scale, and join what comes of them.
+
+    Raises
+    ------
+    DataError
+        If no bin has a known target.
+    """
+    binned = [bin_for(part, target, bin_s) for part in parts]
+    truth = np.concatenate(
+        [values_in(part, target, bins, bin_s) for part, bins in zip(parts, binned, strict=True)]
+    )
+    known = known_bins(truth)
+    if not known.any():
+        raise DataError(
+            f"session {parts[0].id!r} has no bin with a known {target.name!r}",
+            expected="at least one",
+            remedy="check the times of the behaviour, or for missing labels",
+        )
+    counts = []
+    for part, bins in zip(parts, binned, strict=True):
+        column = {unit: number for number, unit in enumerate(part.unit_ids)}
+        counts.append(bins.counts[:, [column[unit] for unit in unit_ids]])
+    scale = UnitScale.of(unit_ids, np.concatenate(counts))
+    features = np.concatenate(
+        [scale.apply(part, bins.counts) for part, bins in zip(parts, binned, strict=True)]
+    )
+    # Stretches of different parts get different numbers.
+    first = np.cumsum([0, *(int(bins.stretch[-1]) + 1 for bins in binned)])
+    stretch = np.concatenate([bins.stretch + n for bins, n in zip(binned, first[:-1], strict=True)])
+    return scale, SessionBins(features, stretch, truth, known)
 
 
 def inner_validation(stretch: np.ndarray, *, fraction: float, gap: int) -> tuple[np.ndarray, np.ndarray]:

@@ -282,10 +282,10 @@ class Decoder(ABC):
         )
         return [Finding("warning", what, f"session {session.id}", "they are taken at their mean rate")]
 
-    def _note_masked(self, session: Session, usable: np.ndarray) -> None:
-        if not usable.all():
-            n_masked = int(np.count_nonzero(~usable))
-            self.findings_.append(masked_finding(n_masked, len(usable), session, self.target))
+    def _note_masked(self, session: Session, known: np.ndarray) -> None:
+        if not known.all():
+            n_masked = int(np.count_nonzero(~known))
+            self.findings_.append(masked_finding(n_masked, len(known), session, self.target))
 
 
 def load_decoder(folder: str | os.PathLike) -> Decoder:

@@ -6,14 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from neuroloom.decoding.binning import (
-    UnitScale,
-    bin_for,
-    inner_validation,
-    known_bins,
-    lagged,
-    values_in,
-)
+from neuroloom.decoding.binning import SessionBins, UnitScale, bin_for, inner_validation, join_parts, lagged
 from neuroloom.decoding.estimator import Decoder
 from neuroloom.decoding.logistic import choose_inverse_penalty, fit_logistic
 from neuroloom.decoding.ridge import Moments, choose_penalties, solve_ridge
@@ -123,94 +116,51 @@ class WienerDecoder(Decoder):
                 f"alpha={self.alpha!r}", expected='"auto" or a positive number', remedy="change it"
             )
 
-    def _fit_session(self, sessions: list[Session]) -> _Readout:
-        binned = [bin_for(session, self.target_, self.bin_s) for session in sessions]
-        truths = [
-            values_in(session, self.target_, bins, self.bin_s)
-            for session, bins in zip(sessions, binned, strict=True)
-        ]
-        for session, truth in zip(sessions, truths, strict=True):
-            self._note_masked(session, known_bins(truth))
-        ids = self.units_[sessions[0].id]
-        in_order = [
-            bins.counts[:, [session.unit_ids.index(unit) for unit in ids]]
-            for session, bins in zip(sessions, binned, strict=True)
-        ]
-        scale = UnitScale.of(ids, np.concatenate(in_order))
-        features = np.concatenate(
-            [scale.apply(session, bins.counts) for session, bins in zip(sessions, binned, strict=True)]
-        )
-        # Stretches of different parts get different numbers.
-        first = np.cumsum([0, *(int(bins.stretch[-1]) + 1 for bins in binned)])
-        stretch = np.concatenate([bins.stretch + n for bins, n in zip(binned, first[:-1], strict=True)])
-        truth = np.concatenate(truths)
-        usable = known_bins(truth)
-        if not usable.any():
-            raise DataError(
-                f"session {sessions[0].id!r} has no bin with a known {self.target!r}",
-                expected="at least one",
-                remedy="check the times of the behaviour, or for missing labels",
-            )
+    def _fit_session(self, parts: list[Session]) -> _Readout:
+        unit_ids = self.units_[parts[0].id]
+        scale, bins = join_parts(parts, self.target_, unit_ids=unit_ids, bin_s=self.bin_s)
+        self._note_masked(parts[0], bins.known)
         if self.target_.task == "classification":
-            return self._fit_labels(scale, features, stretch, truth, usable)
-        return self._fit_behavior(scale, features, stretch, truth, usable)
+            return self._fit_labels(scale, bins)
+        return self._fit_behavior(scale, bins)
 
-    def _fit_behavior(
-        self,
-        scale: UnitScale,
-        features: np.ndarray,
-        stretch: np.ndarray,
-        truth: np.ndarray,
-        usable: np.ndarray,
-    ) -> _Readout:
+    def _fit_behavior(self, scale: UnitScale, bins: SessionBins) -> _Readout:
         train, validation = inner_validation(
-            stretch, fraction=VALIDATION_FRACTION, gap=self.past_bins + self.future_bins - 1
+            bins.stretch, fraction=VALIDATION_FRACTION, gap=self.past_bins + self.future_bins - 1
         )
-        n_features = (self.past_bins + self.future_bins) * len(scale.ids)
-        sums = {part: Moments.zero(n_features, truth.shape[1]) for part in ("train", "validation", "between")}
-        for rows in self._chunks(features):
-            x = self._lagged(features, stretch, rows)
-            for part, chosen in (
-                ("train", train[rows]),
-                ("validation", validation[rows]),
-                ("between", ~(train | validation)[rows]),
-            ):
-                wanted = chosen & usable[rows]
-                if wanted.any():
-                    sums[part].add(x[wanted], truth[rows][wanted])
+        n_features, n_outputs = (self.past_bins + self.future_bins) * len(scale.ids), bins.truth.shape[1]
+        places = {"train": train, "validation": validation, "gap": ~(train | validation)}
+        sums = {part: Moments.zero(n_features, n_outputs) for part in places}
+        for rows in self._chunks(bins.features):
+            x = self._lagged(bins.features, bins.stretch, rows)
+            for part, place in places.items():
+                chosen = (place & bins.known)[rows]
+                if chosen.any():
+                    sums[part].add(x[chosen], bins.truth[rows][chosen])
         if self.alpha != "auto":
-            penalties = np.full(truth.shape[1], float(self.alpha))
+            penalties = np.full(n_outputs, float(self.alpha))
         elif min(sums["train"].n, sums["validation"].n) < FEWEST_TO_CHOOSE:
-            penalties = np.full(truth.shape[1], DEFAULT_PENALTY)
-            self._note_few(scale, int(usable.sum()), f"alpha={DEFAULT_PENALTY}")
+            penalties = np.full(n_outputs, DEFAULT_PENALTY)
+            self._note_few(scale, f"{np.count_nonzero(bins.known)} bins", DEFAULT_PENALTY)
         else:
             penalties, _ = choose_penalties(sums["train"], sums["validation"])
-        weights, intercept = solve_ridge(sums["train"] + sums["validation"] + sums["between"], penalties)
+        weights, intercept = solve_ridge(sums["train"] + sums["validation"] + sums["gap"], penalties)
         return _Readout(scale, weights, intercept, penalties.tolist())
 
-    def _fit_labels(
-        self,
-        scale: UnitScale,
-        features: np.ndarray,
-        stretch: np.ndarray,
-        truth: np.ndarray,
-        usable: np.ndarray,
-    ) -> _Readout:
-        if len(np.unique(truth[usable])) < 2:
+    def _fit_labels(self, scale: UnitScale, bins: SessionBins) -> _Readout:
+        codes, trial = bins.truth[bins.known], bins.stretch[bins.known]
+        if len(np.unique(codes)) < 2:
             raise DataError(
                 f"a session with units such as {scale.ids[0]} has one class of {self.target!r} only",
                 expected="at least two classes in every session",
                 remedy="leave the session out, or choose a decoder that shares what it learns",
             )
-        x = self._lagged(features, stretch, slice(None))[usable]
-        if self.alpha != "auto":
-            inverse = 1 / float(self.alpha)
-        else:
-            inverse = choose_inverse_penalty(x, truth[usable], stretch[usable])
-            if inverse is None:
-                inverse = DEFAULT_INVERSE_PENALTY
-                self._note_few(scale, len(np.unique(stretch[usable])), f"alpha={1 / inverse:g}")
-        weights, intercept = fit_logistic(x, truth[usable], self.target_.n_outputs, inverse_penalty=inverse)
+        x = self._lagged(bins.features, bins.stretch, slice(None))[bins.known]
+        inverse = choose_inverse_penalty(x, codes, trial) if self.alpha == "auto" else 1 / float(self.alpha)
+        if inverse is None:
+            inverse = DEFAULT_INVERSE_PENALTY
+            self._note_few(scale, f"{len(np.unique(trial))} trials", 1 / inverse)
+        weights, intercept = fit_logistic(x, codes, self.target_.n_outputs, inverse_penalty=inverse)
         return _Readout(scale, weights, intercept, [1 / inverse])
 
     def _outputs(self, session: Session) -> tuple[np.ndarray, np.ndarray]:
@@ -236,11 +186,11 @@ class WienerDecoder(Decoder):
         size = max(64, _CHUNK_VALUES // width)
         return [slice(start, start + size) for start in range(0, len(features), size)]
 
-    def _note_few(self, scale: UnitScale, n: int, used: str) -> None:
+    def _note_few(self, scale: UnitScale, found: str, penalty: float) -> None:
         self.findings_.append(
             Finding(
                 "warning",
-                f"too little data ({n}) to choose the penalty; {used} was used",
+                f"too little data ({found}) to choose the penalty; alpha={penalty:g} was used",
                 f"units {scale.ids[0]} to {scale.ids[-1]}",
                 "fit on more data, or pass alpha",
             )
