@@ -54,8 +54,8 @@ def compare_with_truth(
     for name in ("accuracy", "recall", "precision"):
         table[name] = np.nan_to_num(np.asarray(scores[name], dtype=float))
     known = {str(unit): unit for unit in found.unit_ids}
-    matches: dict = dict(comparison.hungarian_match_12 or {})
-    for true_unit, match in matches.items():
+    matches = comparison.hungarian_match_12
+    for true_unit, match in {} if matches is None else matches.items():
         if str(match) in known:
             unit = known[str(match)]
             table.at[true_unit, "found_unit"] = unit
