@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from neuroloom.errors import DataError, MissingFile
-from neuroloom.sorting.reading import read_recording
+from neuroloom.sorting.reading import FORMATS, read_recording
 
 
 @pytest.fixture
@@ -142,3 +142,9 @@ def test_the_locust_tetrode_is_read_as_described(shared_data):
         if path.stat().st_size % (2 * wrong) == 0:
             with pytest.raises(DataError, match="samples recur every 4 values"):
                 read_recording(path, dtype="int16", n_channels=wrong, rate_hz=15_000)
+
+
+def test_every_file_format_is_known_to_spikeinterface():
+    from spikeinterface.extractors import recording_extractor_full_dict
+
+    assert set(FORMATS) <= set(recording_extractor_full_dict)

@@ -71,6 +71,8 @@ def analyze(
         folder = Path(folder)
         with new_folder(folder, replaces=MANIFEST) as draft:
             _compute(sorting, prepared, draft, seed=seed, n_jobs=n_jobs, progress=progress)
+            # Written where a recording cannot be described in JSON; never to be read.
+            (draft / "recording.pickle").unlink(missing_ok=True)
             seal(draft, kind=KIND)
         analyzer = read_analyzer(folder)
         if not analyzer.has_recording() and not analyzer.has_temporary_recording():

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # Acquisition formats of SpikeInterface that one path is enough to open.
 FORMATS = (
     "alphaomega", "axona", "biocam", "blackrock", "ced", "edf", "intan", "maxwell", "mcsraw", "mearec",
-    "neuralynx", "neuroscope", "openephys", "openephysbinary", "plexon", "plexon2", "spike2", "spikegadgets",
+    "neuralynx", "neuroscope", "openephyslegacy", "openephysbinary", "plexon", "plexon2", "spike2", "spikegadgets",
     "spikeglx", "tdt",
 )  # fmt: skip
 
