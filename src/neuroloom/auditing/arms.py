@@ -67,6 +67,7 @@ def predict_arms(
     n_draws: int,
     seed: int,
     restorations: Sequence[str] = (),
+    controls: Sequence[str] = (RANDOM, SHUFFLED),
 ) -> Iterator[Prediction]:
     """Fit every arm that has a bottleneck on the training stimuli and predict the test stimuli.
 
@@ -88,16 +89,18 @@ def predict_arms(
         Seed of the named streams "random" and "shuffled".
     restorations
         Any of ``"train"`` and ``"test"``; see `restore_variance`.
+    controls
+        Which arms to fit beside the brain.
     """
     train, test = fold.train, fold.test
     pairings = [targets[train]]
-    for draw in range(n_draws):
+    for draw in range(n_draws if SHUFFLED in controls else 0):
         order = shuffled_pairing(groups[train], rng=seeds.stream(seed, SHUFFLED, fold.index, draw))
         pairings.append(targets[train][order])
     fitted = bottleneck.fit_many(responses[train], pairings, groups=groups[train])
     arms = [(BRAIN, 0, fitted[0], responses)]
     arms += [(SHUFFLED, draw, model, responses) for draw, model in enumerate(fitted[1:])]
-    for draw in range(n_draws):
+    for draw in range(n_draws if RANDOM in controls else 0):
         noise = seeds.stream(seed, RANDOM, fold.index, draw).uniform(size=responses.shape)
         [model] = bottleneck.fit_many(noise[train], [targets[train]], groups=groups[train])
         arms.append((RANDOM, draw, model, noise))

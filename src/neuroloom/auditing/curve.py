@@ -39,6 +39,7 @@ def audit(
     test_fraction: float | None = None,
     test: Any = None,
     restorations: Sequence[str] | None = None,
+    controls: Sequence[str] = (arms.RANDOM, arms.SHUFFLED),
     n_draws: int = 3,
     n_bootstrap: int = 500,
     n_examples: int = 6,
@@ -64,7 +65,8 @@ def audit(
     groups
         (stimuli,) ids of repeated stimuli or time blocks. Default: equal images or texts are one group.
     metrics
-        Names or `Metric` objects. Default: r2 and correlation, with a generator pixcorr and two_way.
+        Names or `Metric` objects. Default: r2 and correlation; with a generator pixcorr and
+        two_way, for text wer, bleu1 and meteor.
     bottleneck
         Unfitted bottleneck; default `ReducedRankRidge`.
     n_folds, test_fraction, test
@@ -72,6 +74,8 @@ def audit(
     restorations
         ``"train"`` adds arms whose latents regain the training variance, ``"test"`` the transductive variant
         of published pipelines. Default: ``("train",)`` with a generator, none without.
+    controls
+        Arms to fit beside the brain; mean and ceiling cost nothing and are always there.
     n_draws
         Draws of the random and shuffled arms.
     n_bootstrap
@@ -106,14 +110,16 @@ def audit(
     like_images = generator is not None or stimuli.ndim > 2 or stimuli.dtype.kind == "O"
     ids = inputs.stimulus_groups(stimuli, groups, identify_repeats=like_images)
     folds = inputs.choose_folds(ids, n_folds=n_folds, test_fraction=test_fraction, test=test, seed=seed)
-    chosen = find_metrics(list(metrics or (("pixcorr", "two_way") if generator else ("r2", "correlation"))))
+    chosen = find_metrics(metrics or _default_metrics(stimuli, generator))
     findings += _circular(generator, chosen)
     _refuse_seen(generator, stimuli, folds)
     latents = generator.encode(stimuli) if generator else stimuli.reshape(len(stimuli), -1).astype(float)
     restorations = restorations if restorations is not None else (("train",) if generator else ())
     bottleneck = bottleneck or ReducedRankRidge(unit_variance=generator is None, seed=seed)
     n_train = min(len(fold.train) for fold in folds)
-    rank = min(responses.shape[1], latents.shape[1], n_train - 1)
+    rank = min(responses.shape[1], n_train - 1)
+    if isinstance(bottleneck, ReducedRankRidge):
+        rank = min(rank, latents.shape[1])
     wanted, more = _check_sizes(sizes, rank=rank, n_units=responses.shape[1])
     findings += more
 
@@ -129,6 +135,7 @@ def audit(
             n_draws=n_draws,
             seed=seed,
             restorations=restorations,
+            controls=controls,
         ):
             predictions.setdefault((item.arm, item.size, item.draw), []).append(item.targets)
     held_out = np.concatenate([fold.test for fold in folds])
@@ -189,6 +196,12 @@ def _check_sizes(sizes: Sequence[int] | None, *, rank: int, n_units: int) -> tup
         what = f"sizes above {rank} repeat the result at {rank}, the rank of the regression"
         findings.append(Finding("info", what, f"sizes {wanted}", f"use sizes up to {rank}"))
     return wanted, findings
+
+
+def _default_metrics(stimuli: np.ndarray, generator: "Generator | None") -> tuple[str, ...]:
+    if stimuli.dtype.kind == "O":
+        return ("wer", "bleu1", "meteor")
+    return ("pixcorr", "two_way") if generator else ("r2", "correlation")
 
 
 def _circular(generator: "Generator | None", metrics: Sequence[Metric]) -> list[Finding]:

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 
 from neuroloom.auditing.image_metrics import IMAGE_METRICS
 from neuroloom.auditing.metrics import VALUE_METRICS, Metric
+from neuroloom.auditing.text_metrics import TEXT_METRICS
 from neuroloom.errors import DataError
 
-METRICS: dict[str, Metric] = {metric.name: metric for metric in (*VALUE_METRICS, *IMAGE_METRICS)}
+METRICS: dict[str, Metric] = {
+    metric.name: metric for metric in (*VALUE_METRICS, *IMAGE_METRICS, *TEXT_METRICS)
+}
 
 
 def find_metrics(wanted: Sequence[str | Metric]) -> list[Metric]:

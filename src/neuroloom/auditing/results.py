@@ -132,7 +132,9 @@ class AuditCurve:
 
     def _summarise(self, metric: str) -> dict[str, Any]:
         brain = self.curve(BRAIN, metric)
-        top, chance = brain[-1].score, self.score(RANDOM, metric)
+        top = brain[-1].score
+        # Without a random arm, the mean stimulus is what one gets without a brain.
+        chance = self.score(RANDOM if RANDOM in self.arms else MEAN, metric)
         ceiling = self.score(CEILING, metric) if self.curve(CEILING, metric) else np.nan
         # For distances "above" is below; the sign makes both alike.
         sign = -1.0 if self.facts.get("lower_is_better") and metric in self.facts["lower_is_better"] else 1.0
