@@ -109,12 +109,8 @@ class AuditDecoder:
         from neuroloom.auditing.decoders import audit_decoder
         from neuroloom.cli.decoding import read_sessions
         from neuroloom.decoding.evaluation import make_decoder
-        from neuroloom.findings import refuse_errors
-        from neuroloom.sessions.checks import check_session
 
-        sessions = read_sessions(self.session)
-        for session in sessions:
-            refuse_errors(check_session(session, target=self.target))
+        sessions = read_sessions(self.session, target=self.target)
         curve = audit_decoder(
             lambda: make_decoder(self.model, self.target, seed=self.seed),
             sessions,

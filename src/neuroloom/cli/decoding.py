@@ -11,11 +11,22 @@ if TYPE_CHECKING:
     from neuroloom.sessions.session import Session
 
 
-def read_sessions(paths: tuple[Path, ...]) -> "list[Session]":
-    """Return the sessions of the given folders and NWB files."""
+def read_sessions(paths: tuple[Path, ...], *, target: str | None = None) -> "list[Session]":
+    """Return the sessions of the given folders and NWB files, once nothing in them forbids the work.
+
+    Raises
+    ------
+    MissingFile, CorruptArtifact, DataError, UnknownTarget
+        If one cannot be read, a check finds an error, or it lacks the target.
+    """
+    from neuroloom.findings import refuse_errors
+    from neuroloom.sessions.checks import check_session
     from neuroloom.sessions.session import Session
 
-    return [Session.load(path) for path in paths]
+    sessions = [Session.load(path) for path in paths]
+    for session in sessions:
+        console.show_findings(refuse_errors(check_session(session, target=target)))
+    return sessions
 
 
 def show_scores(session_id: str, scores: "Scores", *, when: str = "") -> None:
@@ -53,7 +64,7 @@ class Fit:
 
         options = {"bin_s": self.bin_s, "past_bins": self.past_bins, "future_bins": self.future_bins}
         chosen = {name: value for name, value in options.items() if value is not None}
-        sessions = read_sessions(self.session)
+        sessions = read_sessions(self.session, target=self.target)
         decoder = make_decoder(self.model, self.target, seed=self.seed, options=chosen)
         held_out = fit_and_evaluate(decoder, sessions, test_fraction=self.test_fraction)
         decoder.save(self.out)
@@ -102,7 +113,7 @@ class Score:
         from neuroloom.decoding.estimator import load_decoder
 
         decoder = load_decoder(self.decoder)
-        for session in read_sessions(self.session):
+        for session in read_sessions(self.session, target=decoder.target):
             show_scores(session.id, decoder.evaluate(session))
 
 
@@ -120,7 +131,8 @@ class Adapt:
     def __call__(self) -> None:
         from neuroloom.decoding.estimator import load_decoder
 
-        decoder = load_decoder(self.decoder).adapt(read_sessions((self.session,))[0])
+        decoder = load_decoder(self.decoder)
+        decoder.adapt(read_sessions((self.session,), target=decoder.target))
         decoder.save(self.out)
         console.wrote(self.out, "adapted decoder")
         console.following(
