@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 # Acquisition formats of SpikeInterface that one path is enough to open.
 FORMATS = (
     "alphaomega", "axona", "biocam", "blackrock", "ced", "edf", "intan", "maxwell", "mcsraw", "mearec",
-    "neuralynx", "neuroscope", "openephyslegacy", "openephysbinary", "plexon", "plexon2", "spike2", "spikegadgets",
-    "spikeglx", "tdt",
+    "neuralynx", "neuroscope", "openephyslegacy", "openephysbinary", "plexon", "plexon2", "spike2",
+    "spikegadgets", "spikeglx", "tdt",
 )  # fmt: skip
 
 
