@@ -211,6 +211,15 @@ def test_a_folder_cannot_name_code_to_run(tmp_path, linear_session):
         load_decoder(folder)
 
 
+def test_settings_of_another_version_are_refused(tmp_path, linear_session):
+    folder = WienerDecoder("velocity").fit(linear_session()).save(tmp_path / "decoder")
+    manifest = json.loads((folder / artifacts.MANIFEST).read_text())
+    manifest["provenance"]["config"]["lookahead"] = 3
+    (folder / artifacts.MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(CorruptArtifact, match=r"settings lookahead.*version that wrote it"):
+        load_decoder(folder)
+
+
 def test_decoders_defined_elsewhere_load_too(tmp_path, linear_session):
     class Constant(Decoder):
         kind = "constant-of-a-test"

@@ -15,7 +15,8 @@ import pynapple as nap
 from neuroloom.artifacts import Artifact, fingerprint, load_artifact, save_artifact
 from neuroloom.decoding.comparison import Scores, compare, masked_finding
 from neuroloom.decoding.targets import Target, find_target, require_target, trials_of
-from neuroloom.errors import CorruptArtifact, DataError, NotFitted, UnknownUnit
+from neuroloom.decoding.units import lost_units, parts_by_id, require_known_units
+from neuroloom.errors import CorruptArtifact, DataError, NotFitted
 from neuroloom.findings import Finding
 from neuroloom.sessions.session import Session
 
@@ -24,6 +25,7 @@ from neuroloom.sessions.session import Session
 _MODULES = {
     "wiener": "neuroloom.decoding.wiener",
     "gru": "neuroloom.decoding.gru",
+    "poyo": "neuroloom.decoding.poyo_decoder",
 }
 _DEFINED: dict[str, type["Decoder"]] = {}
 
@@ -167,7 +169,7 @@ class Decoder(ABC):
         require_target(session, self.target_)
         predicted = self.predict(session)
         result = compare(predicted, session, self.target_, width_s=self.bin_s)
-        return dataclasses.replace(result, findings=self._lost_units(session) + result.findings)
+        return dataclasses.replace(result, findings=lost_units(session, self.units_) + result.findings)
 
     def save(self, folder: str | os.PathLike) -> Path:
         """Write the decoder as an artifact folder, to be read by `load_decoder`."""
@@ -229,29 +231,13 @@ class Decoder(ABC):
         self._require_fitted()
         if self.target_.task == "classification":
             trials_of(session)
-        self._require_known(session)
+        require_known_units(session, self.units_)
         centres_s, values = self._outputs(session)
         return centres_s, values, session.time_support
 
     def _meet(self, sessions: list[Session]) -> dict[str, list[Session]]:
-        """Return the sessions by id, after noting their units."""
-        parts: dict[str, list[Session]] = {}
-        for session in sessions:
-            if not session.unit_ids:
-                raise DataError(
-                    f"session {session.id!r} has no units",
-                    expected="at least one unit to decode from",
-                    remedy="check the sorting, or leave this session out",
-                )
-            parts.setdefault(session.id, []).append(session)
-            first = parts[session.id][0].unit_ids
-            if sorted(session.unit_ids) != sorted(first):
-                raise DataError(
-                    f"parts of session {session.id!r} have {len(first)} and {len(session.unit_ids)} units",
-                    expected="the same units in all parts of a session",
-                    remedy="give different recordings different ids",
-                )
-            self.units_[session.id] = first
+        parts = parts_by_id(sessions)
+        self.units_ |= {session_id: same[0].unit_ids for session_id, same in parts.items()}
         return parts
 
     def _require_fitted(self) -> None:
@@ -261,26 +247,6 @@ class Decoder(ABC):
                 expected="a fitted decoder",
                 remedy="call fit first, or load one with neuroloom.load_decoder",
             )
-
-    def _require_known(self, session: Session) -> None:
-        trained = self.units_.get(session.id)
-        unseen = sorted(set(session.unit_ids) - set(trained or []))
-        if trained is None or unseen:
-            shown = ", ".join(unseen[:8]) + (f" .. ({len(unseen)} in all)" if len(unseen) > 8 else "")
-            raise UnknownUnit(
-                f"units not met in training: {shown}" if unseen else f"session {session.id!r} is unknown",
-                expected=f"units of the sessions in training ({', '.join(self.units_)})",
-                remedy="call adapt(session) with a part of this session to learn them",
-            )
-
-    def _lost_units(self, session: Session) -> list[Finding]:
-        lost = sorted(set(self.units_[session.id]) - set(session.unit_ids))
-        if not lost:
-            return []
-        what = (
-            f"{len(lost)} of {len(self.units_[session.id])} trained units are absent: {', '.join(lost[:8])}"
-        )
-        return [Finding("warning", what, f"session {session.id}", "they are taken at their mean rate")]
 
     def _note_masked(self, session: Session, known: np.ndarray) -> None:
         if not known.all():
@@ -300,14 +266,22 @@ def load_decoder(folder: str | os.PathLike) -> Decoder:
     """
     artifact = load_artifact(folder, kind="decoder/")
     kind = artifact.kind.removeprefix("decoder/")
+    settings = artifact.provenance["config"]
+    remedy = "import the module that defines it, or use the neuroloom version that wrote it"
     try:
-        decoder = decoder_class(kind)(**artifact.provenance["config"])
+        kind_class = decoder_class(kind)
     except DataError as error:
         raise CorruptArtifact(
-            f"{folder} holds a decoder of kind {kind!r}",
-            expected=error.expected,
-            remedy="import the module that defines it, or use the neuroloom version that wrote it",
+            f"{folder} holds a decoder of kind {kind!r}", expected=error.expected, remedy=remedy
         ) from None
+    unknown = set(settings) - set(inspect.signature(kind_class).parameters)
+    if unknown:
+        raise CorruptArtifact(
+            f"{folder} has the settings {', '.join(sorted(unknown))}",
+            expected=f"settings that {kind_class.__name__} knows",
+            remedy=remedy,
+        )
+    decoder = kind_class(**settings)
     decoder._restore(artifact)
     return decoder
 
