@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from neuroloom.artifacts import load_artifact
 from neuroloom.seeds import derive, stream
 from neuroloom.simulation.bank import Bank, build_bank
 from neuroloom.simulation.corpus import extractor_batch
@@ -22,7 +23,7 @@ from neuroloom.simulation.library import DEFAULT_CELLS, CellLibrary
 from neuroloom.sorting.detector import make_detector
 from neuroloom.sorting.extractor import make_extractor
 from neuroloom.sorting.pretrain import identification_accuracy, pretrain, raw_accuracy
-from neuroloom.sorting.pretrained import save_weights
+from neuroloom.sorting.pretrained import load_weights, save_weights
 from neuroloom.training.config import TrainConfig
 
 _NOISE_LEVELS = {"faint": (3.5, 6.0), "medium": (6.0, 10.0), "loud": (10.0, 40.0)}  # peak over noise
@@ -44,6 +45,7 @@ def make_weights(
     precision: str = "float32",
     n_jobs: int = 1,
     validation_size: int | None = None,
+    start: str | os.PathLike | None = None,
     seed: int = 0,
     quiet: bool = False,
 ) -> Path:
@@ -71,6 +73,8 @@ def make_weights(
         Workers that build the bank.
     validation_size
         Windows or scenes of validation.
+    start
+        Weights (of the same configuration) to train further; ``None`` starts afresh.
     """
     out = Path(out)
     torch.manual_seed(derive(seed, "weights", kind))
@@ -78,6 +82,8 @@ def make_weights(
         model, batch_size = make_detector(config or "strided"), batch_size or 512
     else:
         model, batch_size = make_extractor(config or "contacts"), batch_size or 16
+    if start is not None:
+        model.load_state_dict(load_weights(start).state_dict())
     seen, unseen = split_cells(library, held_out_fraction=held_out_fraction, seed=seed)
     bank = build_bank(seen, n_geometries=n_geometries, seed=derive(seed, "bank", "train"), n_jobs=n_jobs)
     held_out = build_bank(unseen, n_geometries=64, seed=derive(seed, "bank", "held out"), n_jobs=n_jobs)
@@ -115,7 +121,8 @@ def make_weights(
         "held_out_cells": [cell.name for cell in unseen.cells],
         "training": training.identity() | {"neighbourhoods": n_geometries},
         "minutes": round((time.monotonic() - started) / 60, 1),
-        "command": "neuroloom pretrain " + kind,
+        "command": _command(kind, training, n_geometries=n_geometries, seed=seed),
+        "continues": None if start is None else str(load_artifact(start).document["card"]),
         "held_out_loss": result.best_loss,
     }
     if kind == "extractor":
@@ -150,6 +157,14 @@ def identification_table(model: nn.Module, bank: Bank, *, seed: int, n_scenes: i
     return table
 
 
+def _command(kind: str, training: TrainConfig, *, n_geometries: int, seed: int) -> str:
+    return (
+        f"python -m neuroloom.sorting.weights_making {kind} --out FOLDER --steps {training.steps} "
+        f"--batch-size {training.batch_size} --learning-rate {training.learning_rate:g} "
+        f"--geometries {n_geometries} --device {training.device} --seed {seed}"
+    )
+
+
 def _steps_in(minutes: float, model: nn.Module, bank: Bank, held_out: Bank, config: TrainConfig) -> int:
     weights = {name: value.clone() for name, value in model.state_dict().items()}
     rates = []
@@ -178,6 +193,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--device", default="auto")
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--start", help="weights to train further")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)
     folder = make_weights(
@@ -194,6 +210,7 @@ def main(arguments: list[str] | None = None) -> int:
         device=given.device,
         precision=given.precision,
         n_jobs=given.jobs,
+        start=given.start,
         seed=given.seed,
         quiet=not sys.stderr.isatty(),
     )
