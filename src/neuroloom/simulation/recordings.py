@@ -9,6 +9,7 @@ import numpy as np
 
 from neuroloom.errors import DataError
 from neuroloom.seeds import derive, stream
+from neuroloom.simulation.populations import Animal, simulate_reaching
 from neuroloom.simulation.probes import make_probe
 
 if TYPE_CHECKING:
@@ -17,6 +18,19 @@ if TYPE_CHECKING:
     from spikeinterface.core import BaseRecording, BaseSorting
 
 _MS_BEFORE, _MS_AFTER = 1.0, 2.5
+# Brisk and clearly tuned, so that few units near one probe suffice to follow the hand.
+_ANIMAL = Animal(
+    name="simulated",
+    mean_speed_cm_s=14.0,
+    reaction_s=0.2,
+    hold_s=0.25,
+    mean_rate_hz=9.0,
+    refractory_s=0.003,
+    preferred_axis_rad=0.0,
+    axis_strength=0.0,
+    lead_s=0.1,
+    noise=0.1,
+)
 
 
 @dataclass(frozen=True)
@@ -32,7 +46,7 @@ class SimulatedReaching:
     behavior
         ``position`` (cm) and ``velocity`` (cm/s): name -> (times in s (t,), values (t, 2)).
     trials
-        One row per reach: ``start``, ``end`` (s) and ``direction`` (degrees).
+        One row per reach: ``start``, ``end`` (s) and ``direction`` (E, NE, .. SE).
     """
 
     recording: "BaseRecording"
@@ -132,7 +146,7 @@ def inject(
 def demo_recording(
     *,
     probe: "str | Probe" = "columns-32",
-    n_units: int = 16,
+    n_units: int = 20,
     duration_s: float = 240.0,
     rate_hz: float = 30_000.0,
     noise_uv: float = 10.0,
@@ -140,8 +154,7 @@ def demo_recording(
 ) -> SimulatedReaching:
     """Simulate a small motor population while a hand reaches from a centre to eight targets and back.
 
-    Rates are cosine-tuned to hand velocity (Georgopoulos et al. 1982; Moran & Schwartz 1999), which they
-    lead by 100 ms; reaches follow the minimum-jerk profile (Flash & Hogan 1985).
+    Movements and spikes come from `neuroloom.simulation.populations.simulate_reaching`.
 
     Parameters
     ----------
@@ -157,13 +170,28 @@ def demo_recording(
         Standard deviation of the noise.
     seed
         Of everything.
+
+    Raises
+    ------
+    DataError
+        If the probe is unknown or the recording is shorter than 5 s.
     """
-    times_s, position_cm, velocity_cm_s, trials = _reaches(duration_s, seed=seed)
-    spikes_s = _tuned_spikes(times_s, velocity_cm_s, n_units=n_units, seed=seed)
+    import pandas as pd
+
+    reaching = simulate_reaching(_ANIMAL, n_units=n_units, duration_s=duration_s, seed=seed)
     recording, sorting = inject(
-        spikes_s, probe=probe, rate_hz=rate_hz, duration_s=duration_s, noise_uv=noise_uv, seed=seed
+        reaching.spike_times_s,
+        probe=probe,
+        rate_hz=rate_hz,
+        duration_s=duration_s,
+        noise_uv=noise_uv,
+        seed=seed,
     )
-    behavior = {"position": (times_s, position_cm), "velocity": (times_s, velocity_cm_s)}
+    behavior = {
+        "position": (reaching.times_s, reaching.position_cm),
+        "velocity": (reaching.times_s, reaching.velocity_cm_s),
+    }
+    trials = pd.DataFrame({name: reaching.trials[name] for name in ("start", "end", "direction")})
     return SimulatedReaching(recording, sorting, behavior, trials)
 
 
@@ -249,61 +277,3 @@ def _templates(recording: "BaseRecording", heights_uv: np.ndarray, *, seed: int)
     return (templates * (heights_uv / trough)[:, None, None]).astype(np.float32), int(
         _MS_BEFORE * rate_hz / 1000
     )
-
-
-def _reaches(
-    duration_s: float, *, seed: int, step_s: float = 0.01, reach_s: float = 0.5, rest_s: float = 0.25
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, "pd.DataFrame"]:
-    """Return times (t,), positions (t, 2) in cm, velocities (t, 2) in cm/s, and one trial per reach."""
-    import pandas as pd
-
-    times_s = np.arange(0.0, duration_s, step_s)
-    trial_s = 2 * (reach_s + rest_s)
-    n_trials = int(duration_s // trial_s)
-    random = stream(seed, "recordings", "targets")
-    order = np.concatenate([random.permutation(8) for _ in range(-(-n_trials // 8))] or [np.empty(0, int)])
-    angle = np.deg2rad(45.0 * order[:n_trials])
-    position, velocity = np.zeros((len(times_s), 2)), np.zeros((len(times_s), 2))
-    distance_cm = 10.0
-    for trial in range(n_trials):
-        target = distance_cm * np.array([np.cos(angle[trial]), np.sin(angle[trial])])
-        for start_s, sign in ((rest_s, 1), (rest_s + reach_s + rest_s, -1)):
-            phase = np.clip((times_s - trial * trial_s - start_s) / reach_s, 0, 1)
-            path = 10 * phase**3 - 15 * phase**4 + 6 * phase**5
-            speed = (30 * phase**2 - 60 * phase**3 + 30 * phase**4) / reach_s
-            position += sign * path[:, None] * target
-            velocity += sign * speed[:, None] * target
-    starts = np.arange(n_trials) * trial_s
-    trials = pd.DataFrame({"start": starts, "end": starts + trial_s, "direction": 45 * order[:n_trials]})
-    return times_s, position, velocity, trials
-
-
-def _tuned_spikes(
-    times_s: np.ndarray, velocity_cm_s: np.ndarray, *, n_units: int, seed: int, lead_s: float = 0.1
-) -> list[np.ndarray]:
-    """Return spike times of units with evenly spread preferred directions and a refractory period of 3 ms."""
-    random = stream(seed, "recordings", "tuning")
-    preferred = 2 * np.pi * (np.arange(n_units) + random.uniform(-0.3, 0.3, n_units)) / max(n_units, 1)
-    base_hz, depth_hz = random.uniform(4, 12, n_units), random.uniform(15, 30, n_units)
-    drive = velocity_cm_s / max(float(np.abs(velocity_cm_s).max()), 1e-9)
-    end_s = float(times_s[-1]) if len(times_s) else 0.0
-    trains = []
-    for unit in range(n_units):
-        along = drive @ np.array([np.cos(preferred[unit]), np.sin(preferred[unit])])
-        rate_hz = np.maximum(base_hz[unit] + depth_hz[unit] * along, 0.2)
-        highest_hz = base_hz[unit] + 1.5 * depth_hz[unit]
-        # Thinning of a homogeneous Poisson process (Lewis & Shedler 1979).
-        candidates = np.sort(random.uniform(0, end_s, random.poisson(highest_hz * end_s)))
-        at_spike = np.interp(candidates + lead_s, times_s, rate_hz)
-        spikes = candidates[random.uniform(0, highest_hz, len(candidates)) < at_spike]
-        trains.append(_refractory(spikes, 0.003))
-    return trains
-
-
-def _refractory(times_s: np.ndarray, pause_s: float) -> np.ndarray:
-    kept, last = [], -np.inf
-    for time_s in times_s:
-        if time_s - last >= pause_s:
-            kept.append(time_s)
-            last = time_s
-    return np.array(kept)

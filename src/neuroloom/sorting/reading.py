@@ -19,6 +19,7 @@ from neuroloom.sorting.folders import (
     read_zarr_folder,
 )
 from neuroloom.sorting.layout import implausible_channels, implausible_dtype
+from neuroloom.sorting.nwb_traces import read_nwb_traces
 from neuroloom.sorting.probes import attach_probe, check_wiring, load_probe
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def read_recording(
     elif path.is_dir():
         recording = _read_folder(path, allow_partial=allow_partial)
     elif path.suffix.lower() == ".nwb":
-        recording = _read_nwb(path, series=series, allow_partial=allow_partial)
+        recording = read_nwb_traces(path, series=series, allow_partial=allow_partial)
     else:
         if told["n_channels"] is None and probe is not None:
             told["n_channels"] = load_probe(probe).get_contact_count()
@@ -205,76 +206,6 @@ def _read_folder(path: Path, *, allow_partial: bool) -> "BaseRecording":
         expected="a folder written by SpikeInterface's recording.save(..)",
         remedy=f"pass the folder itself, or its file format (one of {', '.join(FORMATS)})",
     )
-
-
-def _read_nwb(path: Path, *, series: str | None, allow_partial: bool) -> "BaseRecording":
-    import h5py
-    from spikeinterface.extractors import read_nwb_recording
-
-    try:
-        with h5py.File(path, "r") as file:
-            found: list[str] = []
-            # Only what was acquired or processed; NWB also has series of class ElectricalSeries elsewhere.
-            file.visititems(lambda name, item: found.append(name) if _is_series(item) else None)
-            if series is not None and series not in found:
-                raise DataError(
-                    f"{path} has no electrical series {series!r}",
-                    expected=f"one of {found}",
-                    remedy="pass one of these",
-                )
-            if not found:
-                raise DataError(
-                    f"{path} has no electrical series",
-                    expected="raw voltage in acquisition",
-                    remedy="pass the file with the raw recording; for spike times make a session of this one",
-                )
-            if series is None and len(found) > 1:
-                raise DataError(
-                    f"{path} has {len(found)} electrical series",
-                    expected=f"the name of one of {found}",
-                    remedy="pass one of these as series",
-                )
-            _check_series(file[series or found[0]], path, allow_partial=allow_partial)
-        return read_nwb_recording(file_path=path, electrical_series_path=series or found[0])
-    except DataError:
-        raise
-    except Exception as error:  # h5py and the extractor raise many kinds for a damaged file
-        raise DataError(
-            f"{path} cannot be read ({type(error).__name__}: {error})",
-            expected="a complete NWB file",
-            remedy="copy the file again; h5ls or nwbinspector show how much of it is left",
-        ) from None
-
-
-def _is_series(item: Any) -> bool:
-    kind = item.attrs.get("neurodata_type", b"")
-    kind = kind.decode() if isinstance(kind, bytes) else str(kind)
-    return kind == "ElectricalSeries" and "data" in item
-
-
-def _check_series(series: Any, path: Path, *, allow_partial: bool) -> None:
-    data = series["data"]
-    if 0 in data.shape:
-        raise DataError(
-            f"{path}: {series.name} has shape {data.shape}",
-            expected="samples by channels",
-            remedy="record again, or pass another series",
-        )
-    rate = series["starting_time"].attrs.get("rate") if "starting_time" in series else None
-    if rate is not None and not (math.isfinite(rate) and rate > 0):
-        raise DataError(
-            f"{path}: {series.name} has a sampling rate of {float(rate):g} Hz",
-            expected="a positive number",
-            remedy="correct the rate in the file",
-        )
-    if data.chunks is not None and not allow_partial:
-        n_chunks = math.prod(-(-size // chunk) for size, chunk in zip(data.shape, data.chunks, strict=True))
-        if data.id.get_num_chunks() < n_chunks:
-            raise DataError(
-                f"{path}: {series.name} has {data.id.get_num_chunks()} of {n_chunks} chunks",
-                expected="all of them; missing ones would be read as silence",
-                remedy="copy or write the file again, or allow partial recordings",
-            )
 
 
 def _read_system(path: Path, *, file_format: str) -> "BaseRecording":
