@@ -15,6 +15,7 @@ from neuroloom.auditing.arms import CEILING, MEAN, NO_BOTTLENECK
 from neuroloom.auditing.bottleneck import Bottleneck, ReducedRankRidge
 from neuroloom.auditing.metric_names import find_metrics
 from neuroloom.auditing.metrics import Metric
+from neuroloom.auditing.noise_ceiling import explainable_variance, stack_repeats
 from neuroloom.auditing.results import AuditCurve
 from neuroloom.auditing.scoring import Scorer
 from neuroloom.errors import DataError, LeakySplit
@@ -172,6 +173,7 @@ def audit(
         "generator": getattr(generator, "name", None),
         "rank": rank,
         "circular": [m.name for m in chosen if getattr(m, "network", None) in networks],
+        "explainable_variance": _repeatable(responses, stimuli, ids),
         "lower_is_better": [metric.name for metric in chosen if not metric.higher_is_better],
         "seed": seed,
         "data_fingerprint": artifacts.fingerprint(responses, stimuli, ids),
@@ -196,6 +198,14 @@ def _check_sizes(sizes: Sequence[int] | None, *, rank: int, n_units: int) -> tup
         what = f"sizes above {rank} repeat the result at {rank}, the rank of the regression"
         findings.append(Finding("info", what, f"sizes {wanted}", f"use sizes up to {rank}"))
     return wanted, findings
+
+
+def _repeatable(responses: np.ndarray, stimuli: np.ndarray, ids: np.ndarray) -> float | None:
+    """Return the mean explainable variance of the units, where stimuli were repeated."""
+    repeated = len(np.unique(ids)) < len(ids)
+    if not repeated or len(np.unique(inputs.row_digests(stimuli))) > len(np.unique(ids)):
+        return None  # groups that hold different stimuli, such as time blocks, are no repeats
+    return float(np.nanmean(explainable_variance(stack_repeats(responses, ids))))
 
 
 def _default_metrics(stimuli: np.ndarray, generator: "Generator | None") -> tuple[str, ...]:
