@@ -170,7 +170,7 @@ class VAE:
             made = torch.cat([network.images(part) for part in means.split(_BATCH)])
         return made.clamp(0, 1).permute(0, 2, 3, 1).double().numpy()
 
-    def save(self, folder: str | os.PathLike) -> Path:
+    def save(self, folder: str | os.PathLike, *, data_fingerprint: str | None = None) -> Path:
         """Write the trained generator as an artifact folder."""
         network = self._learned()
         weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
@@ -178,12 +178,13 @@ class VAE:
             folder,
             kind=KIND,
             document={
-                "settings": self._settings(),
+                "settings": self.settings(),
                 "shape": self.shape_,
                 "seen": sorted(self.seen_),
             },
             arrays={**weights, "metric": self.metric_, "inverse_metric": self.inverse_metric_},
             seed=self.seed,
+            data_fingerprint=data_fingerprint,
         )
 
     @classmethod
@@ -243,7 +244,8 @@ class VAE:
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum()
         return (misfit + divergence) / images[0].numel(), float(len(images))
 
-    def _settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
+        """Return the parameters by name."""
         names = ("n_latents", "channels", "noise", "epochs", "batch_size", "learning_rate", "seed")
         return {name: getattr(self, name) for name in names}
 
