@@ -14,7 +14,7 @@ from neuroloom.cli import main
 from neuroloom.decoding.estimator import load_decoder
 from neuroloom.sessions.session import Session
 
-VERBS = ["demo", "run", "sort", "decode", "audit", "check", "report"]
+VERBS = ["demo", "run", "sort", "decode", "dynamics", "audit", "check", "report"]
 
 
 def make_session(id: str, *, seed: int) -> Session:
@@ -183,3 +183,28 @@ def test_artifacts_say_how_they_were_made(decoder):
     assert manifest["provenance"]["config"]["target"] == "velocity"
     assert manifest["provenance"]["data_fingerprint"]
     assert manifest["provenance"]["neuroloom"]
+
+
+def test_dynamics_are_fitted_scored_and_simulated(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    drive = rng.normal(size=(60, 20, 1)).repeat(2, axis=2)
+    # Two kinds of trials: the input excites the units of one and inhibits those of the other.
+    sign = np.where(np.arange(60) % 2, 1.0, -1.0)
+    rates = 6 * np.exp(0.8 * sign[:, None, None] * drive[..., :1] * np.linspace(-1, 1, 6))
+    session = Session.from_counts(
+        rng.poisson(rates).reshape(1200, 6), bin_size_s=0.05, id="monday",
+        behavior={"drive": drive.reshape(1200, 2)[:, 0]}, trial_lengths=[20] * 60,
+        trial_labels={"kind": np.arange(60) % 2},
+    ).save(tmp_path / "monday.session")  # fmt: skip
+    mixture = tmp_path / "mixture"
+    fit = ["dynamics", "fit", "--session", str(session), "--components", "2", "--states", "1", "--pcs", "3"]
+    assert main([*fit, "--input", "drive", "--out", str(mixture)]) == 0
+    assert "held-out log-likelihood per bin" in capsys.readouterr().out
+    assert "Impulse responses" in (tmp_path / "mixture.report" / "report.html").read_text()
+    assert main(["dynamics", "score", "--mixture", str(mixture), "--session", str(session)]) == 0
+    assert "component 2" in capsys.readouterr().out
+    out = tmp_path / "drawn"
+    assert main(["dynamics", "simulate", "--mixture", str(mixture), "--out", str(out), "--trials", "7"]) == 0
+    from neuroloom.artifacts import load_artifact
+
+    assert load_artifact(out).arrays["outputs"].shape == (7, 50, 3)

@@ -8,6 +8,7 @@ from typing import Annotated
 from neuroloom.cli.auditing import AuditArrays, AuditDecoder, AuditImages
 from neuroloom.cli.chain import Demo, Report, Run
 from neuroloom.cli.decoding import Adapt, Fit, Predict, Score
+from neuroloom.cli.dynamics import FitDynamics, ScoreDynamics, SimulateDynamics
 from neuroloom.cli.recordings import Check, Sort
 from neuroloom.errors import NeuroloomError
 
@@ -63,11 +64,18 @@ def _parse(arguments: list[str]):
         | Annotated[AuditDecoder, subcommand("decoder")],
         subcommand("audit", description="How much of the brain is used: images, arrays, decoder."),
     ]
+    dynamics = Annotated[
+        Annotated[FitDynamics, subcommand("fit")]
+        | Annotated[ScoreDynamics, subcommand("score")]
+        | Annotated[SimulateDynamics, subcommand("simulate")],
+        subcommand("dynamics", description="Mixtures of linear dynamical systems: fit, score, simulate."),
+    ]
     verbs = (
         Annotated[Demo, subcommand("demo")]
         | Annotated[Run, subcommand("run")]
         | Annotated[Sort, subcommand("sort")]
         | decode
+        | dynamics
         | audit
         | Annotated[Check, subcommand("check")]
         | Annotated[Report, subcommand("report")]

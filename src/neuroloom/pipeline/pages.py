@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,24 +84,43 @@ def write_report(
 
 def write_audit_page(curve: "AuditCurve", folder: Path) -> tuple[Path, Path]:
     """Write a page and a ``.csv`` table of an audit that stands alone; return their paths."""
-    folder = Path(folder)
     facts = curve.facts
-    page = write_page(
+    page = write_section_page(
+        sections.audit_section(curve),
         folder,
-        summary=Summary(
-            title="Audit", subtitle=f"{facts['n_units']} units, {facts['n_test']} held-out samples"
-        ),
-        sections=[sections.audit_section(curve)],
-        provenance=Provenance(
-            version=__version__,
-            config=facts,
-            seed=facts["seed"],
-            data_fingerprint=facts["data_fingerprint"],
-            packages={"python": platform.python_version(), **_versions()},
-        ),
+        title="Audit",
+        subtitle=f"{facts['n_units']} units, {facts['n_test']} held-out samples",
+        config=facts,
+        seed=facts["seed"],
         findings=curve.findings,
     )
-    return page, artifacts.write_text(folder / "scores.csv", curve.to_frame().to_csv(index=False))
+    return page, artifacts.write_text(Path(folder) / "scores.csv", curve.to_frame().to_csv(index=False))
+
+
+def write_section_page(
+    section: Section,
+    folder: Path,
+    *,
+    title: str,
+    subtitle: str,
+    config: Mapping[str, Any],
+    seed: int,
+    findings: Sequence[Finding] = (),
+) -> Path:
+    """Write the page of one result that is not part of a run; return its path."""
+    return write_page(
+        folder,
+        summary=Summary(title=title, subtitle=subtitle),
+        sections=[section],
+        provenance=Provenance(
+            version=__version__,
+            config=config,
+            seed=seed,
+            data_fingerprint=config.get("data_fingerprint"),
+            packages={"python": platform.python_version(), **_versions()},
+        ),
+        findings=findings,
+    )
 
 
 def read_about(folder: Path) -> dict[str, Any]:

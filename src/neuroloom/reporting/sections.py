@@ -2,8 +2,16 @@
 
 from neuroloom.reporting.section_audit import audit_section
 from neuroloom.reporting.section_decoding import decoding_section
+from neuroloom.reporting.section_dynamics import dynamics_section
 from neuroloom.reporting.section_recording import recording_section
 from neuroloom.reporting.section_session import session_section
 from neuroloom.reporting.section_sorting import sorting_section
 
-__all__ = ["recording_section", "sorting_section", "session_section", "decoding_section", "audit_section"]
+__all__ = [
+    "recording_section",
+    "sorting_section",
+    "session_section",
+    "decoding_section",
+    "dynamics_section",
+    "audit_section",
+]
