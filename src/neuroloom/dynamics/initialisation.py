@@ -20,6 +20,8 @@ from neuroloom.simulation.linear_systems import LinearSystem
 Init = Literal["auto", "tensor", "tensor-pooled", "kmeans", "predictors", "random"]
 # E steps that each candidate of the portfolio gets before the best goes on.
 SHORT_EM = 20
+# Candidates that get as many again.
+FINALISTS = 3
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,12 @@ def start_candidates(
     if n_components == 1:
         methods = ["pooled"]
     predictor = Predictor.of(trajectories)
+
+    def short(mixture: Mixture) -> Fit:
+        return expectation_maximisation(
+            mixture, trajectories, constraints, max_iter=SHORT_EM, tolerance=tolerance, accelerate=accelerate
+        )
+
     candidates, refusals = [], []
     for attempt, method in enumerate(methods):
         rng = stream(seed, "dynamics", method, attempt)
@@ -125,14 +133,31 @@ def start_candidates(
         except DataError as error:
             refusals.append(error)
             continue
-        start = constrained(realise_clusters(trajectories, labels, n_components, state_dim), constraints)
-        fit = expectation_maximisation(
-            start, trajectories, constraints, max_iter=SHORT_EM, tolerance=tolerance, accelerate=accelerate
-        )
-        candidates.append(Candidate(method, labels, start, fit, details))
+        for partition in _distinct(labels, details.get("raw_labels")):
+            start = constrained(
+                realise_clusters(trajectories, partition, n_components, state_dim), constraints
+            )
+            candidates.append(Candidate(method, partition, start, short(start), details))
     if not candidates:
         raise refusals[0]
-    return sorted(candidates, key=lambda candidate: -candidate.fit.trace[-1])
+    ranked = sorted(candidates, key=_objective, reverse=True)
+    # A start that limps at first may win in the end: the front runners get more steps before one is chosen.
+    finals = [replace(c, fit=short(c.fit.mixture)) for c in ranked[:FINALISTS]] if len(ranked) > 1 else ranked
+    return sorted(finals, key=_objective, reverse=True) + ranked[len(finals) :]
+
+
+def _objective(candidate: Candidate) -> float:
+    return float(candidate.fit.trace[-1])
+
+
+def _distinct(labels: np.ndarray, raw: np.ndarray | None) -> list[np.ndarray]:
+    """Return the polished labels, and the raw ones where polishing changed the partition."""
+    if raw is None:
+        return [labels]
+    same = (
+        np.unique(np.stack([labels, raw]), axis=1).shape[1] == len(np.unique(labels)) == len(np.unique(raw))
+    )
+    return [labels] if same else [labels, raw]
 
 
 def constrained(mixture: Mixture, constraints: Constraints) -> Mixture:
