@@ -1,4 +1,4 @@
-"""Verbs about the audit: images, arrays, decoder."""
+"""Verbs about the audit: images, text, arrays, decoder, and the generator that audits of images need."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,40 +13,67 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AuditImages:
-    """How much of the brain is needed to predict the images that were shown."""
+class AuditOptions:
+    """What all audits of stimuli share."""
 
     responses: Path
     """A .npy array (stimuli, units)."""
-    images: Path
-    """A zip or folder of images in the order of their names, or a .npy array."""
     out: Path
-    """Folder for the curve, its figure and table."""
+    """Folder for the curve; its page goes beside it."""
     units_first: bool = False
     """The responses are (units, stimuli)."""
-    size_px: int = 16
-    """Images are shrunk to squares of this side."""
-    colour: bool = False
-    """Predict colours; else luminance."""
     groups: Path | None = None
     """A .npy array (stimuli,): stimuli with equal values stay together in splits."""
     sizes: tuple[int, ...] | None = None
     """Bottleneck sizes; default 1, 2, 5, 10, .."""
+    metrics: tuple[str, ...] | None = None
+    """Names of metrics; default depends on the stimuli."""
+    folds: int | None = None
+    """Number of cross-validation folds."""
     test_fraction: float | None = None
-    """Share of the stimuli to hold out once; default is cross-validation."""
+    """Share of the stimuli to hold out once, in place of cross-validation."""
     seed: int = 0
     """Seed of all that is random."""
 
-    def __call__(self) -> None:
-        from neuroloom.auditing.curve import audit
-        from neuroloom.auditing.image_files import load_images
-
+    def read_responses(self) -> "np.ndarray":
+        """Return the responses (stimuli, units)."""
         responses = read_array(self.responses)
-        curve = audit(
-            responses.T if self.units_first else responses,
-            load_images(self.images, size_px=self.size_px, colour=self.colour),
+        return responses.T if self.units_first else responses
+
+    def read_groups(self) -> "np.ndarray | None":
+        """Return the groups, if there are any."""
+        return None if self.groups is None else read_array(self.groups)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditImages(AuditOptions):
+    """How much of the brain a reconstruction of the images that were shown uses."""
+
+    images: Path
+    """A zip or folder of images in the order of their names, or a .npy array."""
+    generator: str | None = None
+    """A folder from train-generator, or pca, retrieval, retrieval-pca; default predicts the pixels."""
+    gallery: tuple[Path, ...] = ()
+    """Other images, for pca and retrieval."""
+    size_px: int = 32
+    """Images are shrunk to squares of this side."""
+    colour: bool = True
+    """Reconstruct colours; else luminance."""
+
+    def __call__(self) -> None:
+        from neuroloom.auditing.run import audit_image_files
+
+        curve = audit_image_files(
+            self.read_responses(),
+            self.images,
+            generator=self.generator,
+            gallery=self.gallery,
+            size_px=self.size_px,
+            colour=self.colour,
             sizes=self.sizes,
-            groups=None if self.groups is None else read_array(self.groups),
+            metrics=self.metrics,
+            groups=self.read_groups(),
+            n_folds=self.folds,
             test_fraction=self.test_fraction,
             seed=self.seed,
         )
@@ -54,36 +81,92 @@ class AuditImages:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AuditArrays:
+class AuditText(AuditOptions):
+    """How much of the brain a reconstruction of the text that was read or heard uses."""
+
+    texts: Path
+    """A text file, one stimulus a line."""
+    corpus: Path
+    """A text file for the language model, one text a line."""
+    model: Path | None = None
+    """Folder of a Hugging Face causal language model; default is a trigram model of the corpus."""
+
+    def __call__(self) -> None:
+        from neuroloom.auditing.run import audit_text_files
+
+        curve = audit_text_files(
+            self.read_responses(),
+            self.texts,
+            self.corpus,
+            model=self.model,
+            sizes=self.sizes,
+            metrics=self.metrics,
+            groups=self.read_groups(),
+            n_folds=self.folds,
+            test_fraction=self.test_fraction,
+            seed=self.seed,
+        )
+        finish(curve, self.out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditArrays(AuditOptions):
     """How much of the brain is needed to predict any targets: an embedding, a behaviour, pixels."""
 
-    responses: Path
-    """A .npy array (stimuli, units)."""
     targets: Path
     """A .npy array (stimuli, targets)."""
-    out: Path
-    """Folder for the curve, its figure and table."""
-    groups: Path | None = None
-    """A .npy array (stimuli,): stimuli with equal values stay together in splits."""
-    sizes: tuple[int, ...] | None = None
-    """Bottleneck sizes; default 1, 2, 5, 10, .."""
-    test_fraction: float | None = None
-    """Share of the stimuli to hold out once; default is cross-validation."""
-    seed: int = 0
-    """Seed of all that is random."""
 
     def __call__(self) -> None:
         from neuroloom.auditing.curve import audit
 
         curve = audit(
-            read_array(self.responses),
+            self.read_responses(),
             read_array(self.targets),
             sizes=self.sizes,
-            groups=None if self.groups is None else read_array(self.groups),
+            metrics=self.metrics,
+            groups=self.read_groups(),
+            n_folds=self.folds,
             test_fraction=self.test_fraction,
             seed=self.seed,
         )
         finish(curve, self.out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainGenerator:
+    """Train a small generator of images (VAE) for audits; resumes, and takes a finished one as it is."""
+
+    images: tuple[Path, ...]
+    """Folders, zips or .npy arrays of images."""
+    out: Path
+    """Folder of the generator."""
+    exclude: tuple[Path, ...] = ()
+    """Images that will be reconstructed; what equals one of them is left out of training."""
+    size_px: int = 32
+    """Side of the images; a multiple of 8."""
+    latents: int = 128
+    """Size of the latent vector."""
+    epochs: float = 30
+    """Passes over the images."""
+    seed: int = 0
+    """Seed of all that is random."""
+
+    def __call__(self) -> None:
+        from neuroloom.auditing.run import train_generator
+
+        train_generator(
+            self.images,
+            self.out,
+            exclude=self.exclude,
+            size_px=self.size_px,
+            n_latents=self.latents,
+            epochs=self.epochs,
+            seed=self.seed,
+        )
+        console.wrote(self.out, "generator")
+        console.following(
+            f"neuroloom audit images --responses FILE --images FILE --generator {self.out} --out DIR"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Annotated
 
-from neuroloom.cli.auditing import AuditArrays, AuditDecoder, AuditImages
+from neuroloom.cli.auditing import AuditArrays, AuditDecoder, AuditImages, AuditText, TrainGenerator
 from neuroloom.cli.chain import Demo, Report, Run
 from neuroloom.cli.decoding import Adapt, Fit, Predict, Score
 from neuroloom.cli.dynamics import FitDynamics, ScoreDynamics, SimulateDynamics
@@ -60,9 +60,11 @@ def _parse(arguments: list[str]):
     ]
     audit = Annotated[
         Annotated[AuditImages, subcommand("images")]
+        | Annotated[AuditText, subcommand("text")]
         | Annotated[AuditArrays, subcommand("arrays")]
-        | Annotated[AuditDecoder, subcommand("decoder")],
-        subcommand("audit", description="How much of the brain is used: images, arrays, decoder."),
+        | Annotated[AuditDecoder, subcommand("decoder")]
+        | Annotated[TrainGenerator, subcommand("train-generator")],
+        subcommand("audit", description="How much of the brain is used: images, text, arrays, decoder."),
     ]
     dynamics = Annotated[
         Annotated[FitDynamics, subcommand("fit")]
