@@ -7,13 +7,15 @@ import numpy as np
 
 from neuroloom.auditing.arms import BRAIN, CEILING, MEAN, RANDOM, SHUFFLED
 from neuroloom.reporting.figures_audit import audit_curve
-from neuroloom.reporting.layout import half
+from neuroloom.reporting.figures_images import image_rows
+from neuroloom.reporting.layout import half, wide
 from neuroloom.reporting.numbers import written
 from neuroloom.reporting.page import Block, KeyFigure, Note, Section, Table
 
 if TYPE_CHECKING:
     from neuroloom.auditing.results import AuditCurve, Score
 
+MIN_IMAGE_PX, MAX_SIZES = 6, 5
 MEANING = {
     BRAIN: "responses through a bottleneck of that size",
     RANDOM: "noise in place of the responses",
@@ -55,7 +57,29 @@ def audit_section(
             ),
             _table(arms, metric),
         ]
+    blocks += _examples(curve)
     return Section(title, anchor, lead, blocks, _key_figures(curve))
+
+
+def _examples(curve: "AuditCurve") -> list[Block]:
+    """Show stimuli and reconstructions where they are images."""
+    truth = curve.examples.get("truth")
+    if truth is None or truth.ndim not in (3, 4) or min(truth.shape[1:3]) < MIN_IMAGE_PX:
+        return []
+    sizes = sorted(int(name.split("/")[1]) for name in curve.examples if name.startswith(f"{BRAIN}/"))
+    wanted = {"truth": "truth", "ceiling": f"{CEILING}/0"}
+    shown = sizes if len(sizes) <= MAX_SIZES else [sizes[0], *sizes[1 : -1 : len(sizes) // 3], sizes[-1]]
+    wanted |= {f"brain, {size}": f"{BRAIN}/{size}" for size in reversed(shown)}
+    wanted |= {f"random, {sizes[-1]}": f"{RANDOM}/{sizes[-1]}"} if sizes else {}
+    rows = {name: curve.examples[key] for name, key in wanted.items() if key in curve.examples}
+    return [
+        wide(
+            lambda width_px: image_rows(rows, width_px=width_px),
+            title="Reconstructions",
+            alt=f"{len(truth)} held-out images and their reconstructions: {', '.join(rows)}.",
+            caption="Held-out stimuli: from the truth to ever fewer numbers from the brain, and from noise.",
+        )
+    ]
 
 
 def _key_figures(curve: "AuditCurve") -> list[KeyFigure]:
