@@ -16,6 +16,8 @@ _SAME = 0.03  # share of a template's energy by which two of one unit may differ
 _SAME_DISTANCE = 2.0  # or this many standard deviations of noise
 _SAME_SCALE = 1.18
 _NEAR_UM = 100.0
+_OVERLAP_LAGS = range(-28, 29)
+_TIMES_CHANCE = 3.0
 
 
 def cluster_embeddings(embeddings: np.ndarray, *, seed: int, n_dims: int = _DIMS) -> np.ndarray:
@@ -122,8 +124,20 @@ def merge_alike(units: Units, locations_um: np.ndarray, noise: NoiseModel) -> tu
     return Units(templates, count), np.searchsorted(kept, group)
 
 
-def without_composites(units: Units, locations_um: np.ndarray, noise: NoiseModel) -> np.ndarray:
-    """Return which units are not sums of two others that coincide by chance."""
+def without_composites(
+    units: Units, locations_um: np.ndarray, noise: NoiseModel, *, n_samples: int
+) -> np.ndarray:
+    """Return which units are not sums of two others that coincide by chance.
+
+    Such a unit looks like the two together, and is no more frequent than chance would have it.
+
+    Parameters
+    ----------
+    units, locations_um, noise
+        As in `merge_alike`.
+    n_samples
+        Length of the recording that the units' spikes were counted in.
+    """
     keep = np.ones(len(units), bool)
     place = _peak_channel(units)
     for unit in np.argsort(units.count, kind="stable"):
@@ -137,7 +151,7 @@ def without_composites(units: Units, locations_um: np.ndarray, noise: NoiseModel
         target = white(units.templates[unit][None][:, :, channels])[0]
         energy = float(target @ target)
         parts = np.concatenate(
-            [white(_moved(units.templates[o][:, channels], range(-28, 29))) for o in others]
+            [white(_moved(units.templates[o][:, channels], _OVERLAP_LAGS)) for o in others]
         )
         remaining, used = target, []
         for _ in range(2):
@@ -148,10 +162,11 @@ def without_composites(units: Units, locations_um: np.ndarray, noise: NoiseModel
             best = int(gain.argmax())
             if gain[best] <= 0:
                 break
-            used.append(best)
+            used.append(int(others[best // len(_OVERLAP_LAGS)]))
             remaining = remaining - scale[best] * parts[best]
         if len(used) == 2 and remaining @ remaining < 0.12 * energy:
-            keep[unit] = False
+            by_chance = np.prod(units.count[used].astype(float)) * len(_OVERLAP_LAGS) / n_samples
+            keep[unit] = units.count[unit] > _TIMES_CHANCE * by_chance
     return keep
 
 

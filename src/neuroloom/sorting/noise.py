@@ -35,7 +35,7 @@ class NoiseModel:
     def energy(self, waveforms: np.ndarray, channels: np.ndarray) -> np.ndarray:
         """Return squared norms in standard deviations of noise of ``(units, samples, channels)``."""
         white = np.matmul(self.inverse_in_time(), waveforms) @ self.inverse_across(channels)
-        return np.einsum("ktc,ktc->k", white, waveforms)
+        return np.asarray(np.einsum("ktc,ktc->k", white, waveforms))
 
 
 def measure_noise(

@@ -14,10 +14,12 @@ from neuroloom.sorting.noise import NoiseModel
 
 LENGTH, TROUGH = 64, 24  # samples of a template, and of those before its trough
 _LAGS = np.arange(-6, 7)
-_SHIFTS = (0.0, -1 / 3, 1 / 3)  # of a sample: spikes do not come on the clock
+_SHIFTS = (0.0, -0.2, 0.2, -0.4, 0.4)  # of a sample: spikes do not come on the clock
 _LOCAL_CHANNELS, _LOCAL_UM = 10, 90.0
 _AMPLITUDE_SD, _LEAST_AMPLITUDE = 0.1, 0.5
 _ROUNDS = 8
+# What is left of a large spike is never quite noise; small ones next to it must gain this share of its gain.
+_LEFT_BEHIND = 0.008
 _NEVER = -1e9
 
 
@@ -147,6 +149,7 @@ class Peeler:
 
     def _peel_chunk(self, residual: np.ndarray) -> Spikes:
         parts, refused = [], np.zeros((0, 2), np.int64)
+        found = np.zeros((0, 3))  # sample, channel, gain
         for _ in range(_ROUNDS if len(self.templates) else 0):
             sample, channel = find_troughs(residual, self.near, threshold=self.threshold, exclude_samples=6)
             inside = (sample >= self.margin) & (sample < len(residual) - self.margin)
@@ -156,7 +159,7 @@ class Peeler:
             if not len(sample):
                 break
             row, lag, amplitude, gain, confidence = self._best(residual, sample, channel)
-            accepted = gain > self.least_gain
+            accepted = gain > self.least_gain + _LEFT_BEHIND * self._largest_near(sample, channel, found)
             refused = np.concatenate([refused, np.stack([sample, channel], axis=1)[~accepted]])
             winners = np.flatnonzero(accepted)
             winners = winners[self._strongest((sample + lag)[winners], channel[winners], gain[winners])]
@@ -164,6 +167,8 @@ class Peeler:
                 break
             at, rows = (sample + lag)[winners], row[winners]
             self._subtract(residual, at, rows, amplitude[winners])
+            found = np.concatenate([found, np.stack([at, channel[winners], gain[winners]], axis=1)])
+            found = found[np.argsort(found[:, 0], kind="stable")]
             parts.append(
                 Spikes(at, self.unit[rows], amplitude[winners], gain[winners], confidence[winners], rows)
             )
@@ -204,6 +209,18 @@ class Peeler:
                     second[part] = np.partition(per_unit, -2, axis=1)[:, -2]
         rival = np.clip(np.maximum(second, self.least_gain / 2) - best, -50, 50)
         return row, lag, amplitude, best, 1 / (1 + np.exp(rival))
+
+    def _largest_near(self, sample: np.ndarray, channel: np.ndarray, found: np.ndarray) -> np.ndarray:
+        """Return the largest gain of the spikes that were subtracted around each trough."""
+        largest = np.zeros(len(sample))
+        first = np.searchsorted(found[:, 0], sample - LENGTH // 2)
+        last = np.searchsorted(found[:, 0], sample + LENGTH // 2)
+        place = found[:, 1].astype(np.int64)
+        for step in range(int((last - first).max(initial=0))):
+            row = np.minimum(first + step, len(found) - 1)
+            counts = (first + step < last) & self.near[channel, place[row]]
+            largest = np.maximum(largest, np.where(counts, found[row, 2], 0.0))
+        return largest
 
     def _at(self, channel: int) -> _Local:
         """Filters for troughs of a channel: templates seen there, on the channels around it."""

@@ -41,7 +41,7 @@ _LEARN_FROM_S = 300.0  # of recording, evenly spread, to learn the final units f
 _SURELY = 6.0  # troughs as deep as this need no detector
 _LEAST_LOGIT = 0.0
 _LEFT_OVER_SAMPLES = 20  # nearer to a spike, what is left over is the spike's own
-_FAINTEST_TEMPLATE = 3.0  # trough in units of noise
+_LEAST_DISTANCE = 6.0  # of a template from nothing, in standard deviations; noise itself makes 4
 _REFRACTORY_S = 0.0015
 
 
@@ -64,7 +64,7 @@ class SimSortOptions:
     """
 
     threshold: float = 4.5
-    faint: float = 4.0
+    faint: float = 3.5
     fewest_spikes: int = 20
     lowest_rate_hz: float = 0.2
     rounds: int = 2
@@ -344,8 +344,18 @@ class _Run:
         units = Units(templates, np.bincount(label[label >= 0], minlength=n_units))
         units = centre(units)
         units, _ = merge_alike(units, self.locations_um, self.noise)
-        units = units.take(-units.templates.min(axis=(1, 2)) > _FAINTEST_TEMPLATE)
-        return units.take(without_composites(units, self.locations_um, self.noise))
+        units = units.take(self._distance_from_noise(units) > _LEAST_DISTANCE)
+        n_samples = round(self.n_samples * share)
+        return units.take(without_composites(units, self.locations_um, self.noise, n_samples=n_samples))
+
+    def _distance_from_noise(self, units: Units) -> np.ndarray:
+        """Return how many standard deviations of noise each template is from nothing."""
+        energy = [
+            self.noise.energy(template[None][:, :, channels], channels)[0]
+            for template in units.templates
+            for channels in [np.flatnonzero(self.near[template.min(axis=0).argmin()])]
+        ]
+        return np.sqrt(np.maximum(energy, 0))
 
     def _peeler(self, units: Units) -> Peeler:
         return Peeler(units.templates, self.locations_um, self.noise, threshold=self.options.faint)

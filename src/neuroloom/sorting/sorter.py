@@ -25,6 +25,7 @@ THRESHOLD = 5.0
 _FEWEST_EVENTS = 20
 # Template matching leaves some units a handful of spikes of others.
 _LOWEST_RATE_HZ = 0.05
+OURS = "simsort"
 # Sorters that are given the whitened recording, and what they are told about it.
 _WHITENED: dict[str, dict[str, Any]] = {
     "lupin": {"apply_preprocessing": False, "save_array": False, "detect_threshold": THRESHOLD},
@@ -57,7 +58,8 @@ def sort(
         Any single-segment recording, of 1 channel or more.
     sorter
         ``auto`` (now lupin: clustering, then template matching, which also resolves overlapping spikes),
-        or any name in ``spikeinterface.sorters.installed_sorters()``.
+        ``simsort`` (`neuroloom.sorting.simsort`: learned from simulation; needs no tuning), or any name in
+        ``spikeinterface.sorters.installed_sorters()``.
     seed
         Of everything that is drawn at random.
     folder
@@ -84,7 +86,7 @@ def sort(
     from spikeinterface.sorters import installed_sorters
 
     name = "lupin" if sorter == "auto" else sorter
-    if name not in (known := installed_sorters()):
+    if name not in (known := [OURS, *installed_sorters()]):
         raise DataError(
             f"sorter {sorter!r}", expected=f"auto or one of {', '.join(known)}", remedy="pass one"
         )
@@ -118,6 +120,11 @@ def _run(
     jobs = {"n_jobs": n_jobs, "chunk_duration": "1s", "progress_bar": progress}
     if recording.get_annotation(SILENT):
         return {}
+    if name == OURS:
+        from neuroloom.sorting.simsort import simsort
+
+        spikes = simsort(recording, scratch, seed=step_seed).spikes
+        return {unit: spikes.sample[spikes.unit == unit] for unit in np.unique(spikes.unit)}
     whitened = WhitenRecording(
         recording,
         dtype="float32",
