@@ -17,8 +17,9 @@ def titles(section) -> list[str]:
 def test_an_audit_of_images_shows_reconstructions():
     rng = np.random.default_rng(0)
     images = rng.uniform(size=(80, 8, 8, 3))
+    others = rng.uniform(size=(80, 8, 8, 3))
     responses = images.reshape(80, -1)[:, :6] + 0.1 * rng.normal(size=(80, 6))
-    curve = audit(responses, images, generator=PCA(20).fit(images), sizes=[1, 6], n_bootstrap=20, n_draws=1)
+    curve = audit(responses, images, generator=PCA(20).fit(others), sizes=[1, 6], n_bootstrap=20, n_draws=1)
     section = audit_section(curve)
     assert "Reconstructions" in titles(section)
     shown = next(block for block in section.blocks if isinstance(block, Figure) and block.size == "wide")
