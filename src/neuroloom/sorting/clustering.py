@@ -7,6 +7,7 @@ import numpy as np
 from neuroloom.seeds import derive
 from neuroloom.sorting.noise import NoiseModel
 from neuroloom.sorting.peeling import LENGTH, TROUGH, shift_waveforms
+from neuroloom.sorting.spikeinterface_runs import keep_compiled, quiet
 
 _DIMS = 6  # principal axes of the embeddings that clusters are looked for in
 _DIP = 2.0  # of isosplit: how far from unimodal two neighbouring clusters must be
@@ -46,12 +47,14 @@ def cluster_embeddings(embeddings: np.ndarray, *, seed: int, n_dims: int = _DIMS
     _, axes = np.linalg.eigh(centred.T @ centred)
     points = np.ascontiguousarray(centred @ axes[:, ::-1][:, :n_dims], dtype=np.float64)
     labels = np.full(n, -1, np.int64)
-    labels[chosen] = isosplit(
-        points,
-        n_init=int(np.clip(len(points) // 20, 1, 200)),
-        isocut_threshold=_DIP,
-        seed=derive(seed, "isosplit") % 2**31,
-    )
+    keep_compiled()
+    with quiet():
+        labels[chosen] = isosplit(
+            points,
+            n_init=int(np.clip(len(points) // 20, 1, 200)),
+            isocut_threshold=_DIP,
+            seed=derive(seed, "isosplit") % 2**31,
+        )
     return labels
 
 
