@@ -113,7 +113,7 @@ def run(
     config = config or RunConfig()
     behavior = dict(behavior or {})
     target = choose_target(config.target, behavior, trials) if "decoding" not in config.skip else None
-    findings = refuse_errors(check_recording(recording, work_folder=_existing_parent(Path(out))))
+    findings = refuse_errors(check_recording(recording, work_folder=Path(out)))
     run_folder = RunFolder(Path(out), say=say)
     with run_folder.locked():
         data = recording_fingerprint(recording)
@@ -191,10 +191,3 @@ def _behavior_parts(behavior: Mapping[str, Any], trials: "nap.IntervalSet | None
             {name: np.asarray(trials.get_info(name)) for name in trials.metadata_columns},
         ]
     return parts
-
-
-def _existing_parent(folder: Path) -> Path:
-    folder = folder.absolute()
-    while not folder.is_dir():
-        folder = folder.parent
-    return folder

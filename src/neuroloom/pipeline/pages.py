@@ -177,7 +177,7 @@ def _sorting(stage: Path, about: dict[str, Any]) -> Section:
     agreement = stage / "agreement.csv"
     return sections.sorting_section(
         analyzer,
-        agreement=pd.read_csv(agreement, index_col="gt_unit_id") if agreement.exists() else None,
+        agreement=pd.read_csv(agreement, index_col="true_unit") if agreement.exists() else None,
         lead=f"Found by {_summary(stage)['sorter']}.",
     )
 

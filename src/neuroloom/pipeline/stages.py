@@ -169,22 +169,15 @@ def _write_predictions(held_out: "HeldOut", folder: Path) -> None:
 
 
 def _write_agreement(sorting: "BaseSorting", truth: "BaseSorting", path: Path) -> dict[str, Any]:
-    import pandas as pd
-    from spikeinterface.comparison import compare_sorter_to_ground_truth
+    from neuroloom.sorting.agreement import compare_with_truth
 
-    if len(sorting.unit_ids) == 0:
-        columns = ["accuracy", "recall", "precision", "false_discovery_rate", "miss_rate"]
-        table = pd.DataFrame(0.0, index=pd.Index(truth.unit_ids, name="gt_unit_id"), columns=columns)
-    else:
-        comparison = compare_sorter_to_ground_truth(truth, sorting, exhaustive_gt=True)
-        table = pd.DataFrame(comparison.get_performance())
-        table.index.name = "gt_unit_id"
+    table = compare_with_truth(sorting, truth)
     accuracy = table["accuracy"].to_numpy(float)
     table.to_csv(path)
     return {
         "n_true_units": len(table),
         "n_well_detected": int((accuracy >= WELL_DETECTED).sum()),
-        "mean_accuracy": float(accuracy.mean()),
+        "mean_accuracy": float(accuracy.mean()) if len(accuracy) else None,
     }
 
 
