@@ -6,7 +6,7 @@ import numpy as np
 
 from neuroloom.dynamics.kalman import cholesky
 from neuroloom.dynamics.sums import Sums
-from neuroloom.simulation.linear_systems import LinearSystem
+from neuroloom.simulation.linear_systems import PARAMETERS, LinearSystem
 
 # A component that explains less than this many trajectories keeps its parameters.
 _LEAST_WEIGHT = 1e-6
@@ -90,6 +90,27 @@ def log_prior(systems: list[LinearSystem], constraints: Constraints) -> float:
             log_det = 2 * np.log(np.diag(lower)).sum()
             value -= 0.5 * (constraints.ridge * penalty + coefficients.shape[1] * log_det)
     return float(value)
+
+
+def count_parameters(
+    system: LinearSystem,
+    n_components: int,
+    *,
+    frozen: frozenset[str] = frozenset(),
+    shared: frozenset[str] = frozenset(),
+    diagonal_noise: bool = False,
+) -> int:
+    """Count the free parameters of a mixture, without the n^2 that state coordinates take up."""
+    n, p = system.state_dim, system.output_dim
+    sizes = {name: getattr(system, name).size for name in PARAMETERS}
+    sizes |= {"Q": n * (n + 1) // 2, "R": p if diagonal_noise else p * (p + 1) // 2, "P0": n * (n + 1) // 2}
+    total = 0 if "weights" in frozen else n_components - 1
+    for name, size in sizes.items():
+        total += 0 if name in frozen else size if name in shared else n_components * size
+    coordinates = {"A", "B", "C", "Q", "mu0", "P0"}
+    if not coordinates & frozen:
+        total -= n * n * (1 if coordinates & shared else n_components)
+    return total
 
 
 Moments = tuple[float, np.ndarray, np.ndarray, np.ndarray]

@@ -13,13 +13,13 @@ from neuroloom.dynamics.em import Expectation, Mixture, expect, expectation_maxi
 from neuroloom.dynamics.files import read_mixture, write_mixture
 from neuroloom.dynamics.initialisation import Candidate, Init, start_candidates
 from neuroloom.dynamics.kalman import smooth_states
-from neuroloom.dynamics.maximisation import Constraints
+from neuroloom.dynamics.maximisation import Constraints, count_parameters
 from neuroloom.dynamics.tensor import Decomposition
 from neuroloom.dynamics.trajectories import ArrayOrList, Trajectories, pack
 from neuroloom.dynamics.validation import check_settings, constraints_for
 from neuroloom.errors import DataError, NotFitted
 from neuroloom.seeds import derive
-from neuroloom.simulation.linear_systems import PARAMETERS, LinearSystem, MixtureSample, simulate_mixture
+from neuroloom.simulation.linear_systems import LinearSystem, MixtureSample, simulate_mixture
 
 if TYPE_CHECKING:
     from neuroloom.sessions.session import Session
@@ -215,23 +215,15 @@ class MixtureOfLDS(BaseEstimator):
 
     @property
     def n_parameters_(self) -> int:
-        """Number of free parameters, without the n^2 that a change of state coordinates takes up."""
+        """Number of free parameters; see `count_parameters`."""
         mixture = self._fitted()
-        s, k = mixture.systems[0], len(mixture.systems)
-        n, p = s.state_dim, s.output_dim
-        sizes = {name: getattr(s, name).size for name in PARAMETERS}
-        sizes |= {
-            "Q": n * (n + 1) // 2,
-            "R": p if self.diagonal_noise else p * (p + 1) // 2,
-            "P0": n * (n + 1) // 2,
-        }
-        total = 0 if "weights" in self.frozen else k - 1
-        for name, size in sizes.items():
-            total += 0 if name in self.frozen else size if name in self.shared else k * size
-        coordinates = {"A", "B", "C", "Q", "mu0", "P0"}
-        if not coordinates & set(self.frozen):
-            total -= n * n * (1 if coordinates & set(self.shared) else k)
-        return total
+        return count_parameters(
+            mixture.systems[0],
+            len(mixture.weights),
+            frozen=frozenset(self.frozen),
+            shared=frozenset(self.shared),
+            diagonal_noise=self.diagonal_noise,
+        )
 
     def markov_parameters(self, n: int) -> np.ndarray:
         """Return the impulse responses (K, n, p, m) of the components."""
