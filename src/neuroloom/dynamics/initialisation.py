@@ -1,7 +1,7 @@
 """Where EM starts: labels from a clustering, one realised system per cluster, and the portfolio."""
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -144,6 +144,20 @@ def start_candidates(
     # A start that limps at first may win in the end: the front runners get more steps before one is chosen.
     finals = [replace(c, fit=short(c.fit.mixture)) for c in ranked[:FINALISTS]] if len(ranked) > 1 else ranked
     return sorted(finals, key=_objective, reverse=True) + ranked[len(finals) :]
+
+
+def report(candidates: list[Candidate]) -> dict[str, Any]:
+    """Return each candidate's log-likelihood after its short EM, best first, and the winner's name."""
+    rows = [
+        {
+            "init": candidate.name,
+            "log_likelihood": candidate.fit.log_likelihood,
+            "n_iter": candidate.fit.n_iter,
+            "mass": candidate.details.get("mass"),
+        }
+        for candidate in candidates
+    ]
+    return {"winner": candidates[0].name, "candidates": rows}
 
 
 def _objective(candidate: Candidate) -> float:

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from neuroloom.artifacts import fingerprint
 from neuroloom.dynamics.em import Expectation, Mixture, expect, expectation_maximisation
 from neuroloom.dynamics.files import read_mixture, write_mixture
-from neuroloom.dynamics.initialisation import Candidate, Init, start_candidates
+from neuroloom.dynamics.initialisation import Init, report, start_candidates
 from neuroloom.dynamics.kalman import smooth_states
 from neuroloom.dynamics.maximisation import Constraints, count_parameters
 from neuroloom.dynamics.tensor import Decomposition
@@ -321,7 +321,7 @@ class MixtureOfLDS(BaseEstimator):
         self.labels_ = fit.responsibilities[:, order].argmax(axis=1)
         self.log_likelihood_, self.trace_ = fit.log_likelihood, fit.trace
         self.n_iter_, self.converged_ = fit.n_iter, fit.converged
-        self.init_report_ = _report(candidates)
+        self.init_report_ = report(candidates)
 
     def _fitted(self) -> Mixture:
         if not hasattr(self, "components_"):
@@ -349,16 +349,3 @@ class MixtureOfLDS(BaseEstimator):
         return expect(
             self._fitted(), trajectories, Constraints(np.ones(trajectories.output_dim)), smooth=False
         )
-
-
-def _report(candidates: list[Candidate]) -> dict[str, Any]:
-    rows = [
-        {
-            "init": candidate.name,
-            "log_likelihood": candidate.fit.log_likelihood,
-            "n_iter": candidate.fit.n_iter,
-            "mass": candidate.details.get("mass"),
-        }
-        for candidate in candidates
-    ]
-    return {"winner": candidates[0].name, "candidates": rows}
