@@ -31,3 +31,19 @@ def test_a_gap_in_a_line_is_filled_by_the_line():
     broken[40:60] = np.inf
     filled = FilledRecording(NumpyRecording([broken], 30_000.0), longest_gap=20)
     np.testing.assert_allclose(filled.get_traces(), line, rtol=1e-6)
+
+
+def test_an_analyzer_finds_its_filled_recording_again(tmp_path):
+    from neuroloom.simulation.recordings import inject
+    from neuroloom.sorting.folders import write_recording
+    from neuroloom.sorting.quality import analyze, read_analyzer
+
+    recording, truth = inject([np.arange(0.05, 1.9, 0.05)], duration_s=2.0, amplitudes_uv=[200.0])
+    broken = recording.get_traces().copy()
+    broken[30_000:30_010] = np.nan
+    written = write_recording(recording, tmp_path / "recording")
+    np.memmap(tmp_path / "recording" / "traces_cached_seg0.raw", np.float32, "r+")[:] = broken.ravel()
+    analyze(truth, written, tmp_path / "analyzer")
+    found = read_analyzer(tmp_path / "analyzer").recording
+    assert np.isfinite(found.get_traces()).all()
+    assert "FilledRecording" in (tmp_path / "analyzer" / "recording.json").read_text()
