@@ -3,14 +3,14 @@ import pytest
 
 from neuroloom.sorting.clustering import Units, centre, cluster_embeddings, merge_alike, without_composites
 from neuroloom.sorting.noise import NoiseModel
-from neuroloom.sorting.peeling import LENGTH, TROUGH, shift_waveforms
+from neuroloom.sorting.peeling import LENGTH, LONG, LONG_TROUGH, shift_waveforms
 
 TETRODE = np.array([[0.0, 0], [25, 0], [0, 25], [25, 25]])
 WHITE = NoiseModel(np.eye(LENGTH), np.eye(4))
 
 
 def template(weights: list[float], *, width: float = 3.0, samples: float = 0.0) -> np.ndarray:
-    time = np.arange(LENGTH) - TROUGH
+    time = np.arange(LONG) - LONG_TROUGH
     trough = -np.exp(-(time**2) / (2 * width**2)) + 0.3 * np.exp(-((time - 12) ** 2) / 50)
     made = (trough[:, None] * np.array(weights))[None]
     return shift_waveforms(made, samples)[0].astype(np.float32)
@@ -78,4 +78,4 @@ def test_two_units_that_coincide_by_chance_are_no_third():
 
 def test_troughs_are_moved_to_the_same_sample():
     moved = centre(units(template([30, 20, 10, 5], samples=4.0), count=[10])).templates[0]
-    assert moved.min(axis=1).argmin() == TROUGH
+    assert moved.min(axis=1).argmin() == LONG_TROUGH

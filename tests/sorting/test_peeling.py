@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 
 from neuroloom.sorting.noise import NoiseModel, measure_noise
-from neuroloom.sorting.peeling import LENGTH, TROUGH, Peeler, shift_waveforms
+from neuroloom.sorting.peeling import LENGTH, LONG, LONG_TROUGH, Peeler, shift_waveforms
 
 TETRODE = np.array([[0.0, 0], [25, 0], [0, 25], [25, 25]])
 
 
 def templates() -> np.ndarray:
-    time = np.arange(LENGTH) - TROUGH
+    time = np.arange(LONG) - LONG_TROUGH
     weights = np.array([[30, 8, 8, 3], [6, 4, 12, 25], [5, 20, 3, 9]], float)
     widths = (2.5, 4.0, 3.0)
     shapes = [-np.exp(-(time**2) / (2 * w**2)) + 0.3 * np.exp(-((time - 14) ** 2) / 60) for w in widths]
@@ -27,7 +27,7 @@ def overlapping():
         if random.random() < 0.25:
             truth.append((start + int(random.integers(8, 30)), (first + 1) % 3))
     for sample, unit in truth:
-        scaled[sample - TROUGH : sample - TROUGH + LENGTH] += templates()[unit]
+        scaled[sample - LONG_TROUGH : sample - LONG_TROUGH + LONG] += templates()[unit]
     return scaled, truth
 
 

@@ -6,13 +6,13 @@ import numpy as np
 
 from neuroloom.seeds import derive
 from neuroloom.sorting.noise import NoiseModel
-from neuroloom.sorting.peeling import LENGTH, TROUGH, shift_waveforms
+from neuroloom.sorting.peeling import LONG, LONG_TROUGH, core, shift_waveforms
 from neuroloom.sorting.spikeinterface_runs import keep_compiled, quiet
 
 _DIMS = 6  # principal axes of the embeddings that clusters are looked for in
 _DIP = 2.0  # of isosplit: how far from unimodal two neighbouring clusters must be
 _MOST_EVENTS = 30_000  # per neighbourhood; the others are found again by their templates
-_FOR_TEMPLATE = 300
+FOR_TEMPLATE = 300
 _SAME = 0.03  # share of a template's energy by which two of one unit may differ
 _SAME_DISTANCE = 2.0  # or this many standard deviations of noise
 _SAME_SCALE = 1.18
@@ -61,20 +61,20 @@ def cluster_embeddings(embeddings: np.ndarray, *, seed: int, n_dims: int = _DIMS
 def mean_waveforms(
     scaled: np.ndarray, sample: np.ndarray, labels: np.ndarray, n_units: int, *, seed: int
 ) -> np.ndarray:
-    """Return the median waveform of up to 300 spikes of each unit, ``(units, 64, channels)``."""
-    templates = np.zeros((n_units, LENGTH, scaled.shape[1]), np.float32)
-    window = np.arange(-TROUGH, LENGTH - TROUGH)
+    """Return the median waveform of up to 300 spikes of each unit, ``(units, 128, channels)``."""
+    templates = np.zeros((n_units, LONG, scaled.shape[1]), np.float32)
+    window = np.arange(-LONG_TROUGH, LONG - LONG_TROUGH)
     for unit in range(n_units):
         mine = np.flatnonzero(labels == unit)
         random = np.random.default_rng(derive(seed, "template", unit))
-        mine = np.sort(random.permutation(mine)[:_FOR_TEMPLATE])
+        mine = np.sort(random.permutation(mine)[:FOR_TEMPLATE])
         templates[unit] = np.median(scaled[sample[mine, None] + window], axis=0)
     return templates
 
 
 @dataclass(frozen=True)
 class Units:
-    """Templates and how many spikes each was made of."""
+    """Templates ``(units, 128, channels)``, troughs at sample 40, and how many spikes made each."""
 
     templates: np.ndarray
     count: np.ndarray
@@ -88,10 +88,10 @@ class Units:
 
 
 def centre(units: Units) -> Units:
-    """Move every template so that its deepest trough is at sample 24."""
+    """Move every template so that its deepest trough is at sample 40."""
     moved = units.templates.copy()
     for unit, template in enumerate(units.templates):
-        lag = TROUGH - int(template.min(axis=1).argmin())
+        lag = LONG_TROUGH - int(template.min(axis=1).argmin())
         if lag and abs(lag) <= 16:
             moved[unit] = 0
             if lag > 0:
@@ -142,6 +142,7 @@ def without_composites(
         Length of the recording that the units' spikes were counted in.
     """
     keep = np.ones(len(units), bool)
+    compared = core(units.templates)
     place = _peak_channel(units)
     for unit in np.argsort(units.count, kind="stable"):
         distance = np.linalg.norm(locations_um[place] - locations_um[place[unit]], axis=1)
@@ -151,11 +152,9 @@ def without_composites(
             continue
         channels = _around(locations_um, int(place[unit]))
         white = _whitener(noise, channels)
-        target = white(units.templates[unit][None][:, :, channels])[0]
+        target = white(compared[unit][None][:, :, channels])[0]
         energy = float(target @ target)
-        parts = np.concatenate(
-            [white(_moved(units.templates[o][:, channels], _OVERLAP_LAGS)) for o in others]
-        )
+        parts = np.concatenate([white(_moved(compared[o][:, channels], _OVERLAP_LAGS)) for o in others])
         remaining, used = target, []
         for _ in range(2):
             matched, size = parts @ remaining, np.maximum(np.einsum("ij,ij->i", parts, parts), 1e-9)
@@ -174,7 +173,7 @@ def without_composites(
 
 
 def _alike(units: Units, one: int, other: int, locations_um: np.ndarray, noise: NoiseModel) -> bool:
-    first, second = units.templates[one], units.templates[other]
+    first, second = core(units.templates[[one, other]])
     channels = _around(locations_um, int(first.min(axis=0).argmin()))
     white = _whitener(noise, channels)
     lags = range(-10, 11)
@@ -184,7 +183,8 @@ def _alike(units: Units, one: int, other: int, locations_um: np.ndarray, noise: 
     scale = np.clip(candidates @ target / size, 1 / _SAME_SCALE, _SAME_SCALE)
     left = ((target - scale[:, None] * candidates) ** 2).sum(axis=1).min()
     # Medians of few spikes differ by their noise alone.
-    left -= 1.57 * target.size * (1 / units.count[one] + 1 / units.count[other])
+    used = np.minimum(units.count[[one, other]], FOR_TEMPLATE)
+    left -= 1.57 * target.size * float((1 / used).sum())
     energy = min(float(target @ target), float(size.max()))
     return bool(left < max(_SAME * energy, _SAME_DISTANCE**2))
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import minimum_filter1d
 
 MODEL_RATE_HZ = 30_000.0
 
@@ -54,14 +53,25 @@ def find_troughs(
     exclude_samples
         Of two troughs closer than this on competing channels the deeper one stays.
     """
-    deepest = minimum_filter1d(scaled, 2 * exclude_samples + 1, axis=0, mode="nearest")
-    sample, channel = np.nonzero((scaled == deepest) & (scaled < -threshold))
-    if not len(sample):
-        return sample, channel
-    depth = scaled[sample, channel]
-    rivals = np.where(near[channel], deepest[sample], 0.0).min(axis=1)
-    keep = depth <= rivals
+    sample, channel = np.nonzero(scaled < -threshold)
+    around = np.arange(-exclude_samples, exclude_samples + 1)
+    own = _windows(scaled, sample, around, channel[:, None])
+    lowest = scaled[sample, channel] <= own.min(axis=1, initial=np.inf)
+    sample, channel = sample[lowest], channel[lowest]
+    keep = np.ones(len(sample), bool)
+    for one in np.unique(channel):  # few troughs are left to be compared with other channels
+        here = np.flatnonzero(channel == one)
+        for rival in np.flatnonzero(near[one]).tolist():
+            rivals = _windows(scaled, sample[here], around, rival).min(axis=1, initial=np.inf)
+            keep[here] &= scaled[sample[here], one] <= rivals
     return sample[keep], channel[keep]
+
+
+def _windows(
+    scaled: np.ndarray, sample: np.ndarray, around: np.ndarray, channel: "np.ndarray | int"
+) -> np.ndarray:
+    index = np.minimum(np.maximum(sample[:, None] + around, 0), len(scaled) - 1)
+    return scaled[index, channel]
 
 
 def find_events(

@@ -12,7 +12,10 @@ import numpy as np
 from neuroloom.sorting.events import find_troughs, near_channels
 from neuroloom.sorting.noise import NoiseModel
 
-LENGTH, TROUGH = 64, 24  # samples of a template, and of those before its trough
+LENGTH, TROUGH = 64, 24  # samples that are compared, and of those before the trough
+# Subtraction takes more: what large spikes leave long before and after would be taken for small ones.
+BEFORE, AFTER = 16, 48
+LONG, LONG_TROUGH = BEFORE + LENGTH + AFTER, BEFORE + TROUGH
 _LAGS = np.arange(-6, 7)
 _SHIFTS = (0.0, -0.2, 0.2, -0.4, 0.4)  # of a sample: spikes do not come on the clock
 _LOCAL_CHANNELS, _LOCAL_UM = 10, 90.0
@@ -85,7 +88,7 @@ class Peeler:
     Parameters
     ----------
     templates
-        In units of noise, shape ``(units, 64, channels)``, troughs at sample 24.
+        In units of noise, shape ``(units, 128, channels)``, troughs at sample 40.
     locations_um
         Shape ``(channels, 2)``.
     noise
@@ -105,12 +108,13 @@ class Peeler:
 
     def __post_init__(self):
         self.near = near_channels(self.locations_um, radius_um=_LOCAL_UM)
-        self.shifted = np.concatenate([shift_waveforms(self.templates, s) for s in _SHIFTS])
-        self.shifted = self.shifted.astype(np.float32)
+        self.long = np.concatenate([shift_waveforms(self.templates, s) for s in _SHIFTS])
+        self.long = (self.long * _taper()[:, None]).astype(np.float32)
+        self.shifted = core(self.long)
         self.unit = np.tile(np.arange(len(self.templates)), len(_SHIFTS))
         self.footprint = np.abs(self.templates).max(axis=1) > 0.5  # (units, channels)
         self.inverse_in_time = self.noise.inverse_in_time()
-        self.margin = LENGTH + int(_LAGS[-1]) + 2
+        self.margin = LONG
 
     def peel(
         self,
@@ -181,7 +185,6 @@ class Peeler:
         n = len(sample)
         best, second = np.full(n, _NEVER), np.full(n, _NEVER)
         row, lag, amplitude = np.zeros(n, np.int64), np.zeros(n, np.int64), np.ones(n)
-        precision = 1 / _AMPLITUDE_SD**2
         window = np.arange(-TROUGH, LENGTH - TROUGH)
         for one in np.unique(channel):
             here, local = np.flatnonzero(channel == one), self._at(int(one))
@@ -193,18 +196,24 @@ class Peeler:
                 per_unit = np.full((len(part), n_units), _NEVER)
                 for step in _LAGS:
                     snippet = view[(sample[part] + step)[:, None] + window].reshape(len(part), -1)
-                    matched = snippet @ local.filters + precision
-                    scale = matched / (local.energy + precision)
-                    gains = matched * scale / 2 - precision / 2
-                    gains[scale < _LEAST_AMPLITUDE] = _NEVER
+                    gains = _gains(snippet @ local.filters[:, :n_units], local.energy[:n_units])[0]
                     pick = gains.argmax(axis=1)
                     found = gains[np.arange(len(part)), pick]
                     better = found > best[part]
                     rows = part[better]
-                    best[rows], row[rows], lag[rows] = found[better], local.rows[pick[better]], step
-                    amplitude[rows] = scale[np.arange(len(part)), pick][better]
-                    folded = gains.reshape(len(part), len(_SHIFTS), n_units).max(axis=1)
-                    np.maximum(per_unit, folded, out=per_unit)
+                    best[rows], row[rows], lag[rows] = found[better], pick[better], step
+                    np.maximum(per_unit, gains, out=per_unit)
+                unit = row[part].copy()
+                snippet = view[(sample[part] + lag[part])[:, None] + window].reshape(len(part), -1)
+                best[part] = _NEVER
+                for shift in range(len(_SHIFTS)):
+                    column = unit + shift * n_units
+                    matched = np.einsum("ij,ij->i", snippet, local.filters.T[column])
+                    found, scale = _gains(matched, local.energy[column])
+                    better = found > best[part]
+                    rows = part[better]
+                    best[rows], row[rows] = found[better], local.rows[column[better]]
+                    amplitude[rows] = scale[better]
                 if n_units > 1:
                     second[part] = np.partition(per_unit, -2, axis=1)[:, -2]
         rival = np.clip(np.maximum(second, self.least_gain / 2) - best, -50, 50)
@@ -228,13 +237,13 @@ class Peeler:
             distance = np.linalg.norm(self.locations_um - self.locations_um[channel], axis=1)
             channels = np.argsort(distance, kind="stable")[:_LOCAL_CHANNELS]
             channels = np.sort(channels[distance[channels] <= _LOCAL_UM])
-            deepest = self.templates.min(axis=1)  # (units, channels)
+            deepest = core(self.templates).min(axis=1)  # (units, channels)
             seen = deepest[:, channel] < np.minimum(0.3 * deepest.min(axis=1), -0.7 * self.threshold)
             rows = np.flatnonzero(seen[self.unit])
             waveforms = self.shifted[rows][:, :, channels]
             white = np.matmul(self.inverse_in_time, waveforms) @ self.noise.inverse_across(channels)
             energy = np.einsum("ktc,ktc->k", white, waveforms)
-            filters = white.reshape(len(rows), -1).T.astype(np.float32)
+            filters = white.reshape(len(rows), LENGTH * len(channels)).T.astype(np.float32)
             self._local[channel] = _Local(channels, rows, filters, energy)
         return self._local[channel]
 
@@ -254,13 +263,23 @@ class Peeler:
         return order[wins]
 
     def _subtract(self, residual: np.ndarray, at: np.ndarray, rows: np.ndarray, scale: np.ndarray) -> None:
-        window = np.arange(-TROUGH, LENGTH - TROUGH)
+        window = np.arange(-LONG_TROUGH, LONG - LONG_TROUGH)
         for unit in np.unique(self.unit[rows]):
             mine = np.flatnonzero(self.unit[rows] == unit)
             channels = np.flatnonzero(self.footprint[unit])
-            waveforms = scale[mine, None, None] * self.shifted[rows[mine]][:, :, channels]
+            waveforms = scale[mine, None, None] * self.long[rows[mine]][:, :, channels]
             index = (at[mine, None] + window)[:, :, None], channels[None, None, :]
             np.subtract.at(residual, index, waveforms.astype(np.float32))
+
+
+def core(templates: np.ndarray) -> np.ndarray:
+    """Return the samples of ``(units, 128, channels)`` that are compared, ``(units, 64, channels)``."""
+    return templates[:, BEFORE : BEFORE + LENGTH]
+
+
+def _taper() -> np.ndarray:
+    ramp = np.sin(np.linspace(0, np.pi / 2, 12)) ** 2
+    return np.concatenate([ramp, np.ones(LONG - 24), ramp[::-1]])
 
 
 def shift_waveforms(waveforms: np.ndarray, samples: float) -> np.ndarray:
@@ -271,6 +290,14 @@ def shift_waveforms(waveforms: np.ndarray, samples: float) -> np.ndarray:
     padded = np.pad(waveforms, ((0, 0), (8, 8), (0, 0)), mode="edge")
     turn = np.exp(-2j * np.pi * np.fft.rfftfreq(length + 16) * samples)
     return np.fft.irfft(np.fft.rfft(padded, axis=1) * turn[None, :, None], length + 16, axis=1)[:, 8:-8]
+
+
+def _gains(matched: np.ndarray, energy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return log-likelihoods gained and amplitudes, of amplitudes that scatter around one."""
+    precision = 1 / _AMPLITUDE_SD**2
+    scale = (matched + precision) / (energy + precision)
+    gain = (matched + precision) * scale / 2 - precision / 2
+    return np.where(scale < _LEAST_AMPLITUDE, _NEVER, gain), scale
 
 
 def _among(pairs: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from torch import nn
 
 from neuroloom.seeds import derive
 from neuroloom.sorting.clustering import (
+    FOR_TEMPLATE,
     Units,
     centre,
     cluster_embeddings,
@@ -25,7 +26,7 @@ from neuroloom.sorting.embedding import apply_model
 from neuroloom.sorting.events import Events, SnippetReader, find_events, find_troughs, near_channels
 from neuroloom.sorting.neighbourhoods import cover
 from neuroloom.sorting.noise import measure_noise
-from neuroloom.sorting.peeling import LENGTH, TROUGH, Peeler, Spikes
+from neuroloom.sorting.peeling import LENGTH, LONG, LONG_TROUGH, Peeler, Spikes, core
 from neuroloom.sorting.pretrained import bundled_weights, load_weights
 from neuroloom.sorting.scanning import iterate_chunks
 
@@ -43,6 +44,8 @@ _LEAST_LOGIT = 0.0
 _LEFT_OVER_SAMPLES = 20  # nearer to a spike, what is left over is the spike's own
 _LEAST_DISTANCE = 6.0  # of a template from nothing, in standard deviations; noise itself makes 4
 _REFRACTORY_S = 0.0015
+_LEAST_CONFIDENCE = 0.6
+_MOST_REPEATS = 3
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class SimSortResult:
     spikes
         In order of time; `Spikes.confidence` is per spike.
     templates
-        In units of noise, shape ``(units, 64, channels)``.
+        In units of noise, shape ``(units, 128, channels)``, troughs at sample 40.
     confidence
         Of each unit: mean confidence of its spikes times the share that keep the refractory period.
     """
@@ -183,8 +186,17 @@ class _Run:
             units = self._units(events, embeddings, self._share(len(starts)), stage=stage)
         if not len(units):
             return self._nothing()
-        spikes = self._peeler(units).peel(self.scaled, chunk=self.chunk)
-        return self._result(spikes, units)
+        result = self._result(self._peeler(units).peel(self.scaled, chunk=self.chunk), units)
+        for _ in range(_MOST_REPEATS):
+            # What keeps no refractory period is left over from others, and has taken some of their spikes.
+            sound = result.confidence >= _LEAST_CONFIDENCE
+            if sound.all():
+                return result
+            if not sound.any():
+                return self._nothing()
+            units = Units(result.templates[sound], np.ones(int(sound.sum()), np.int64))
+            result = self._result(self._peeler(units).peel(self.scaled, chunk=self.chunk), units)
+        return result
 
     @property
     def starts(self) -> np.ndarray:
@@ -207,7 +219,7 @@ class _Run:
             self.near,
             threshold=self.options.threshold,
             exclude_samples=max(round(_EXCLUSIVE_S * self.rate_hz), 2),
-            margin=max(reader.margin, 2 * LENGTH),
+            margin=max(reader.margin, LONG),
         )
         chosen = []
         for number in range(len(self.places)):
@@ -222,12 +234,12 @@ class _Run:
         """Return spikes freed of all others, what is left over, and the embeddings of both."""
         peeler = self._peeler(units)
         peak = units.templates.min(axis=1).argmin(axis=1)
-        own = self._template_snippets(peeler.shifted)
+        own = self._template_snippets(peeler.long)
         samples, channels, depths, embeddings = [], [], [], []
 
         def collect(first: int, residual: np.ndarray, spikes: Spikes, inside: tuple[int, int]) -> None:
             reader = self._reader(residual)
-            edge = max(reader.margin, 2 * LENGTH)
+            edge = max(reader.margin, LONG)
             spikes = spikes.take((spikes.sample >= edge) & (spikes.sample < len(residual) - edge))
             known = Events(spikes.sample, peak[spikes.unit], spikes.amplitude)
             added = (spikes.row, spikes.amplitude, own)
@@ -320,7 +332,7 @@ class _Run:
         snippets = []
         for template in templates:
             reader = self._reader(np.pad(template, ((pad, pad), (0, 0))))
-            snippets.append(reader.read(np.array([pad + TROUGH]), channels)[0])
+            snippets.append(reader.read(np.array([pad + LONG_TROUGH]), channels)[0])
         return np.array(snippets, np.float32).reshape(-1, len(channels), SNIPPET_BEFORE + SNIPPET_AFTER)
 
     def _units(self, events: Events, embeddings: np.ndarray, share: float, *, stage: int) -> Units:
@@ -350,11 +362,12 @@ class _Run:
 
     def _distance_from_noise(self, units: Units) -> np.ndarray:
         """Return how many standard deviations of noise each template is from nothing."""
-        energy = [
-            self.noise.energy(template[None][:, :, channels], channels)[0]
-            for template in units.templates
-            for channels in [np.flatnonzero(self.near[template.min(axis=0).argmin()])]
-        ]
+        energy = np.zeros(len(units))
+        for unit, template in enumerate(core(units.templates)):
+            channels = np.flatnonzero(self.near[template.min(axis=0).argmin()])
+            energy[unit] = self.noise.energy(template[None][:, :, channels], channels)[0]
+            # A median of few spikes is noisy itself.
+            energy[unit] -= 1.57 * LENGTH * len(channels) / min(units.count[unit], FOR_TEMPLATE)
         return np.sqrt(np.maximum(energy, 0))
 
     def _peeler(self, units: Units) -> Peeler:
@@ -386,4 +399,4 @@ class _Run:
 
     def _nothing(self) -> SimSortResult:
         n_channels = self.scaled.shape[1]
-        return SimSortResult(Spikes.join([]), np.zeros((0, LENGTH, n_channels), np.float32), np.zeros(0))
+        return SimSortResult(Spikes.join([]), np.zeros((0, LONG, n_channels), np.float32), np.zeros(0))
