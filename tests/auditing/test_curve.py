@@ -5,6 +5,7 @@ import pytest
 
 from neuroloom.auditing.curve import AuditCurve, audit
 from neuroloom.auditing.generators import PCA
+from neuroloom.auditing.plots import plot_examples
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +94,27 @@ def test_the_frame_and_the_figure_have_every_arm(planted):
     assert set(frame.arm) == {"brain", "random", "shuffled", "mean"}
     assert len(curve.plot().axes) == 2
     assert "brain" in repr(curve)
+
+
+def test_examples_of_images_are_drawn_from_truth_to_noise(planted):
+    brain, images, _ = planted
+    generator = PCA(n_latents=6).fit(images[200:])
+    curve = audit(
+        brain[:200],
+        images[:200],
+        generator=generator,
+        sizes=[1, 2, 5],
+        test_fraction=0.2,
+        n_bootstrap=5,
+        n_draws=1,
+    )
+    figure = plot_examples(curve, n_examples=3)
+    assert figure is not None
+    assert len(figure.axes) == 3 * (2 + 3 + 1)
+    targets = audit(
+        brain, images.reshape(300, -1), groups=np.arange(300), sizes=[1], n_bootstrap=5, n_draws=1
+    )
+    assert plot_examples(targets) is None
 
 
 @pytest.mark.shared_data

@@ -12,6 +12,8 @@ import numpy as np
 from neuroloom.errors import DataError, MissingDependency, MissingFile, NotFitted
 
 Tokens = tuple[int, ...]
+# Contexts whose next-word probabilities an n-gram model keeps.
+_REMEMBERED = 4096
 
 
 class LanguageModel(Protocol):
@@ -71,6 +73,7 @@ class NGram:
     numbers_: dict[str, int] = field(default_factory=dict, repr=False)
     counts_: dict[Tokens, Counter[int]] = field(default_factory=dict, repr=False)
     corpus_: list[Tokens] = field(default_factory=list, repr=False)
+    rows_: dict[Tokens, np.ndarray] = field(default_factory=dict, repr=False)
 
     def fit(self, texts: Sequence[str]) -> "NGram":
         """Count the n-grams of texts; none reaches from one text into the next.
@@ -94,6 +97,7 @@ class NGram:
                 for length in range(min(self.order - 1, place) + 1):
                     counts[sentence[place - length : place]][word] += 1
         self.counts_ = dict(counts)
+        self.rows_ = {}
         return self
 
     def tokens(self, text: str) -> list[int]:
@@ -108,17 +112,9 @@ class NGram:
     def log_probabilities(self, contexts: Sequence[Tokens]) -> np.ndarray:
         """Return the log probability of every next word, (contexts, vocabulary)."""
         self._require_fitted()
-        rows = np.empty((len(contexts), len(self.vocabulary_)))
-        for row, context in zip(rows, contexts, strict=True):
-            row[:] = 1 / len(self.vocabulary_)
-            for length in range(min(self.order - 1, len(context)) + 1):
-                following = self.counts_.get(tuple(context[len(context) - length :]))
-                if following is None:
-                    break
-                total, kinds = sum(following.values()), len(following)
-                row *= kinds / (total + kinds)
-                row[list(following)] += np.array(list(following.values())) / (total + kinds)
-        return np.log(rows)
+        return np.stack(
+            [self._row(tuple(context)[max(0, len(context) - self.order + 1) :]) for context in contexts]
+        )
 
     def features(self, n_features: int) -> np.ndarray:
         """Return word vectors: leading components of positive pointwise mutual information.
@@ -138,6 +134,22 @@ class NGram:
         chance = np.outer(per_word, per_word) / total
         information = np.log(np.divide(together, chance, out=np.ones_like(together), where=together > 0))
         return reduced(information.clip(min=0), n_features)
+
+    def _row(self, context: Tokens) -> np.ndarray:
+        """Return the log probabilities after the last words, remembered for the next time."""
+        if context not in self.rows_:
+            row = np.full(len(self.vocabulary_), 1 / len(self.vocabulary_))
+            for length in range(len(context) + 1):
+                following = self.counts_.get(context[len(context) - length :])
+                if following is None:
+                    break
+                total, kinds = sum(following.values()), len(following)
+                row *= kinds / (total + kinds)
+                row[list(following)] += np.array(list(following.values())) / (total + kinds)
+            if len(self.rows_) >= _REMEMBERED:
+                self.rows_.clear()
+            self.rows_[context] = np.log(row)
+        return self.rows_[context]
 
     def _require_fitted(self) -> None:
         if not self.vocabulary_:

@@ -47,6 +47,40 @@ def plot_curve(audit: AuditCurve) -> "Figure":
     return figure
 
 
+def plot_examples(audit: AuditCurve, *, n_examples: int = 6, n_sizes: int = 5) -> "Figure | None":
+    """Return reconstructed images in rows: truth, ceiling, the brain by size, random; None without images.
+
+    Parameters
+    ----------
+    audit
+        A curve whose stimuli were images.
+    n_examples
+        Images shown, one a column.
+    n_sizes
+        Bottleneck sizes shown, spread over those audited.
+    """
+    from matplotlib.figure import Figure
+
+    truth = audit.examples.get("truth")
+    if truth is None or truth.ndim < 3:
+        return None
+    sizes = [row.size for row in audit.curve(BRAIN, audit.metrics[0])]
+    chosen = [sizes[k] for k in np.unique(np.linspace(0, len(sizes) - 1, n_sizes).round().astype(int))]
+    rows = [("truth", "truth"), ("ceiling", f"ceiling/{NO_BOTTLENECK}")]
+    rows += [(f"brain, {size}", f"brain/{size}") for size in chosen]
+    rows += [(f"noise, {chosen[-1]}", f"random/{chosen[-1]}")]
+    rows = [(label, audit.examples[name][:n_examples]) for label, name in rows if name in audit.examples]
+    n_columns = len(rows[0][1])
+    figure = Figure(figsize=(1.0 + n_columns, len(rows)), layout="constrained")
+    panels = np.asarray(figure.subplots(len(rows), n_columns, squeeze=False), dtype=object)
+    for line, (label, images) in zip(panels, rows, strict=True):
+        for panel, image in zip(line, images, strict=True):
+            panel.imshow(np.clip(image, 0, 1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            panel.set(xticks=[], yticks=[])
+        line[0].set_ylabel(label, rotation=0, ha="right", va="center")
+    return figure
+
+
 def plot_decodability(found: "Decodability") -> "Figure":
     """Return three panels: read-out by size, effective dimensions by size, and the units that feed them."""
     from matplotlib.figure import Figure
