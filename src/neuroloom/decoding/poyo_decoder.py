@@ -1,26 +1,31 @@
 """POYO as a decoder: fit on many sessions, adapt to new ones by learning only their embeddings."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 
-from neuroloom import seeds
 from neuroloom.decoding.estimator import Decoder
 from neuroloom.decoding.lamb import Lamb
 from neuroloom.decoding.poyo import Poyo, PoyoConfig, poyo_config
+from neuroloom.decoding.poyo_adapt import (
+    STAGES,
+    Mode,
+    extend,
+    only_learning,
+    parameter_groups,
+    weights_from,
+)
 from neuroloom.decoding.poyo_data import Outputs, PoyoData
 from neuroloom.decoding.poyo_predict import PIECE, predict_causally, predict_overlapping
 from neuroloom.decoding.poyo_sessions import OutputScale, outputs_of, train_of
+from neuroloom.decoding.streaming import SpikeStream
 from neuroloom.errors import CorruptArtifact, DataError
 from neuroloom.sessions.session import Session
 from neuroloom.training.loop import TrainConfig, TrainResult, train
-
-Mode = Literal["units", "full", "gradual"]
-_EMBEDDINGS = ("unit_embedding.weight", "session_embedding.weight")
 
 
 class PoyoDecoder(Decoder):
@@ -141,6 +146,17 @@ class PoyoDecoder(Decoder):
         self._adaptation = (mode, steps, learning_rate or 5 * self.learning_rate)
         return super().adapt(session)
 
+    def stream(self, session_id: str, *, start_s: float = -np.inf) -> SpikeStream:
+        """Return a stream that takes spikes as they come and decodes the last second on demand.
+
+        Raises
+        ------
+        UnknownUnit
+            If the session is not known.
+        """
+        self._require_fitted()
+        return SpikeStream(self, session_id, start_s=start_s)
+
     def settings(self) -> dict[str, Any]:
         """Return the constructor's arguments by name, ready for JSON."""
         settings = super().settings()
@@ -177,8 +193,9 @@ class PoyoDecoder(Decoder):
         self.sessions_: list[str] = []
         self.rows_: dict[str, int] = {}
         self.scales_: dict[str, OutputScale] = {}
+        self.centres_: dict[str, torch.Tensor] = {}
         self._number(parts)
-        with _weights_from(self.seed, "weights"):
+        with weights_from(self.seed, "weights"):
             self.model_ = Poyo(
                 config,
                 n_units=len(self.rows_),
@@ -192,31 +209,20 @@ class PoyoDecoder(Decoder):
         mode, steps, rate = self._adaptation
         known_units, known_sessions = len(self.rows_), len(self.sessions_)
         self._number(parts)
-        self._extend(len(self.rows_) - known_units, len(self.sessions_) - known_sessions)
+        extend(
+            self.model_,
+            n_units=len(self.rows_) - known_units,
+            n_sessions=len(self.sessions_) - known_sessions,
+            seed=self.seed,
+            centres=self.centres_,
+        )
         data = self._data(parts, first_time=True)
-        new = [self.rows_[unit] for session_id in parts for unit in self.units_[session_id]]
-        rows = {_EMBEDDINGS[0]: new, _EMBEDDINGS[1]: [self.sessions_.index(each) for each in parts]}
-        for stage in {"units": (0,), "full": (0, 2), "gradual": (0, 1, 2)}[mode]:
-            self.training_ = self._train_stage(data, stage, rows, steps=steps, rate=rate)
-
-    def _train_stage(
-        self, data: PoyoData, stage: int, rows: dict[str, list[int]], *, steps: int, rate: float
-    ) -> TrainResult:
-        """Train new embeddings (0), also what reads and writes (1), or everything (2)."""
-        hooks = []
-        for name, weight in self.model_.named_parameters():
-            learns = stage == 2 or name in rows or (stage == 1 and name.startswith(("enc", "dec", "readout")))
-            weight.requires_grad_(learns)
-            if name in rows:
-                mask = torch.zeros(len(weight), 1, device=weight.device)
-                mask[rows[name]] = 1.0
-                hooks.append(weight.register_hook(lambda grad, mask=mask: grad * mask))
-        try:
-            return self._train(data, steps=steps, rate=rate if stage == 0 else rate / 10, folder=None)
-        finally:
-            for hook in hooks:
-                hook.remove()
-            self.model_.requires_grad_(True)
+        units = [self.rows_[unit] for session_id in parts for unit in self.units_[session_id]]
+        sessions = [self.sessions_.index(session_id) for session_id in parts]
+        for stage in STAGES[mode]:
+            with only_learning(self.model_, stage, units=units, sessions=sessions):
+                stage_rate = rate if stage == "units" else rate / 10
+                self.training_ = self._train(data, steps=steps, rate=stage_rate, folder=None)
 
     def _train(self, data: PoyoData, *, steps: int, rate: float, folder: Path | None) -> TrainResult:
         validation = None
@@ -226,7 +232,7 @@ class PoyoDecoder(Decoder):
         config = TrainConfig(
             steps=steps,
             batch_size=self.batch_size,
-            accumulate=max(1, self.batch_size // PIECE) if not torch.cuda.is_available() else 1,
+            accumulate=self._pieces(),
             learning_rate=rate,
             weight_decay=self.weight_decay,
             evaluate_every=max(1, steps // 20),
@@ -242,24 +248,18 @@ class PoyoDecoder(Decoder):
             config=config,
             validation=validation,
             folder=folder,
-            parameter_groups=self._parameter_groups,
-            make_optimizer=self._make_optimizer if self.optimizer == "lamb" else None,
+            parameter_groups=lambda model: parameter_groups(model, weight_decay=self.weight_decay),
+            make_optimizer=(lambda groups: Lamb(groups, lr=rate)) if self.optimizer == "lamb" else None,
             data_fingerprint=self.data_fingerprint_,
             label=f"POYO on {self.target}",
             quiet=self.quiet,
         )
 
-    def _parameter_groups(self, model: torch.nn.Module) -> list[dict[str, Any]]:
-        """Embeddings do not decay: one that is rarely seen, or not to be trained, would fade."""
-        still, fading = [], []
-        for name, weight in model.named_parameters():
-            if weight.requires_grad:
-                (still if weight.ndim < 2 or "embedding" in name else fading).append(weight)
-        groups = [(fading, self.weight_decay), (still, 0.0)]
-        return [{"params": params, "weight_decay": decay} for params, decay in groups if params]
-
-    def _make_optimizer(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-        return Lamb(groups, lr=self.learning_rate)
+    def _pieces(self) -> int:
+        """Return how many pieces a processor cuts its share of a batch into; a GPU takes it whole."""
+        if self.device.startswith("cuda") or (self.device == "auto" and torch.cuda.is_available()):
+            return 1
+        return max(1, self.batch_size // (PIECE * int(os.environ.get("WORLD_SIZE", 1))))
 
     def _number(self, parts: Mapping[str, list[Session]]) -> None:
         """Give rows to sessions and units that have none."""
@@ -268,16 +268,6 @@ class PoyoDecoder(Decoder):
                 self.sessions_.append(session_id)
             for unit in self.units_[session_id]:
                 self.rows_.setdefault(unit, len(self.rows_))
-
-    def _extend(self, n_units: int, n_sessions: int) -> None:
-        """Add embeddings, drawn around the mean of those that are known."""
-        with _weights_from(self.seed, "new", len(self.rows_)):
-            for name, n in zip(("unit_embedding", "session_embedding"), (n_units, n_sessions), strict=True):
-                old = getattr(self.model_, name).weight.detach()
-                centre = old.mean(0) if len(old) else torch.zeros(old.shape[1], device=old.device)
-                fresh = centre + 0.02 * torch.randn(n, old.shape[1]).to(old.device)
-                embedding = torch.nn.Embedding.from_pretrained(torch.cat([old, fresh]), freeze=False)
-                setattr(self.model_, name, embedding)
 
     def _data(self, parts: Mapping[str, list[Session]], *, first_time: bool) -> PoyoData:
         trains, outputs = [], []
@@ -322,6 +312,7 @@ class PoyoDecoder(Decoder):
 
     def _pack(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         arrays = {name: value.cpu().numpy() for name, value in self.model_.state_dict().items()}
+        arrays |= {f"centre/{name}": value.cpu().numpy() for name, value in self.centres_.items()}
         document = {
             "network": self.model_.config.as_dict(),
             "sessions": self.sessions_,
@@ -342,8 +333,12 @@ class PoyoDecoder(Decoder):
             n_sessions=len(self.sessions_),
             dim_out=self.target_.n_outputs,
         )
+        tensors = {name: torch.from_numpy(value) for name, value in arrays.items()}
+        self.centres_ = {
+            name.removeprefix("centre/"): tensors.pop(name) for name in arrays if name.startswith("centre/")
+        }
         try:
-            self.model_.load_state_dict({name: torch.from_numpy(value) for name, value in arrays.items()})
+            self.model_.load_state_dict(tensors)
         except RuntimeError as error:
             raise CorruptArtifact(
                 f"the weights do not fit the network ({error})",
@@ -351,11 +346,3 @@ class PoyoDecoder(Decoder):
                 remedy="fit the decoder again",
             ) from None
         self.model_.eval()
-
-
-@contextmanager
-def _weights_from(seed: int, *names: str | int) -> Iterator[None]:
-    """Draw initial weights from a named stream, leaving torch's own generator as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seeds.derive(seed, "poyo", *names))
-        yield
