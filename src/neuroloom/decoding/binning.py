@@ -72,9 +72,8 @@ class UnitScale:
 
     The spread of a unit is pooled with that of the population: sqrt(its variance + the mean variance).
     Divided by its own standard deviation alone, a unit that hardly ever fires would shout whenever it does;
-    with
-    ridge on two centre-out reaching recordings the pooled spread is better by .01 to .04 of R² in inner
-    validation, and by .006 to .03 on the last fifth of the trials.
+    with ridge on two centre-out reaching recordings the pooled spread is better by .01 to .04 of R² in
+    inner validation, and by .006 to .03 on the last fifth of the trials.
 
     Attributes
     ----------
