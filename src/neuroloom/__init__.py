@@ -16,6 +16,7 @@ _PUBLIC = {
     "load_decoder": "neuroloom.decoding.estimator",
     "sort": "neuroloom.sorting.sorter",
     "audit": "neuroloom.auditing.curve",
+    "audit_decoder": "neuroloom.auditing.decoders",
     "NeuroloomError": "neuroloom.errors",
 }
 
@@ -26,12 +27,14 @@ __all__ = [
     "load_decoder",
     "sort",
     "audit",
+    "audit_decoder",
     "NeuroloomError",
     "__version__",
 ]
 
 if TYPE_CHECKING:
     from neuroloom.auditing.curve import audit
+    from neuroloom.auditing.decoders import audit_decoder
     from neuroloom.decoding.estimator import load_decoder
     from neuroloom.decoding.gru import GRUDecoder
     from neuroloom.decoding.wiener import WienerDecoder
