@@ -103,7 +103,7 @@ def run_one(sorter: str, recording, truth, *, seed: int) -> dict[str, float]:
         scores |= {metric: float(np.mean(np.asarray(table[metric], float))) for metric in METRICS}
         scores["well_detected"] = float(np.sum(np.asarray(table["accuracy"], float) >= 0.8))
         partners = np.asarray(compared.hungarian_match_21)
-        scores["false_units"] = float(np.sum(partners == -1))
+        scores["false_units"] = float(np.sum(~np.isin(partners, truth.unit_ids)))
     return scores
 
 

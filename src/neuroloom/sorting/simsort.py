@@ -24,6 +24,7 @@ from neuroloom.sorting.clustering import (
 )
 from neuroloom.sorting.embedding import apply_model
 from neuroloom.sorting.events import Events, SnippetReader, find_events, find_troughs, near_channels
+from neuroloom.sorting.matching import match_templates
 from neuroloom.sorting.neighbourhoods import cover
 from neuroloom.sorting.noise import measure_noise
 from neuroloom.sorting.peeling import LENGTH, LONG, LONG_TROUGH, Peeler, Spikes, core
@@ -64,6 +65,8 @@ class SimSortOptions:
         Slower ones neither.
     rounds
         How often spikes are embedded, clustered and matched.
+    peeler
+        SpikeInterface's peeler for the final pass; ``None`` keeps the spikes of our own.
     """
 
     threshold: float = 4.5
@@ -71,6 +74,7 @@ class SimSortOptions:
     fewest_spikes: int = 20
     lowest_rate_hz: float = 0.2
     rounds: int = 2
+    peeler: str | None = "wobble"
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,43 @@ def simsort(
         detector=detector,
         seed=seed,
     )
-    return run.sort()
+    result = run.sort()
+    return _matched(result, recording, scratch, options=options, seed=seed) if len(result.spikes) else result
+
+
+def _matched(
+    result: SimSortResult, recording: "BaseRecording", scratch: Path, *, options: SimSortOptions, seed: int
+) -> SimSortResult:
+    """Find all spikes again by a peeler that weighs overlaps jointly; known spikes keep their confidence."""
+    if options.peeler is None:
+        return result
+    known = result.spikes
+    sample, unit = match_templates(
+        recording,
+        known.sample,
+        known.unit,
+        scratch,
+        peeler=options.peeler,
+        seed=derive(seed, "matching") % 2**31,
+    )
+    confidence, amplitude, gain = np.full(len(sample), 0.5), np.ones(len(sample)), np.zeros(len(sample))
+    row = unit.copy()
+    reach = round(0.0004 * recording.get_sampling_frequency())
+    for one in range(len(result.templates)):
+        theirs, mine = np.flatnonzero(known.unit == one), np.flatnonzero(unit == one)
+        if not len(theirs) or not len(mine):
+            continue
+        times = known.sample[theirs]
+        after = np.clip(np.searchsorted(times, sample[mine]), 0, len(times) - 1)
+        before = np.maximum(after - 1, 0)
+        nearer = np.abs(times[before] - sample[mine]) < np.abs(times[after] - sample[mine])
+        nearest = np.where(nearer, before, after)
+        same = np.abs(times[nearest] - sample[mine]) <= reach
+        to, source = mine[same], theirs[nearest[same]]
+        confidence[to], amplitude[to] = known.confidence[source], known.amplitude[source]
+        gain[to], row[to] = known.gain[source], known.row[source]
+    spikes = Spikes(sample, unit, amplitude, gain, confidence, row)
+    return SimSortResult(spikes, result.templates, result.confidence)
 
 
 def scale_to_noise(recording: "BaseRecording", path: Path) -> np.ndarray:
