@@ -65,7 +65,7 @@ def match_templates(
         before, after = round(_BEFORE_S * rate_hz), round(_AFTER_S * rate_hz)
         arrays = estimate_templates_with_accumulator(
             whitened,
-            np.asarray(known.to_spike_vector()),
+            vector,
             known.unit_ids,
             before,
             after,
