@@ -1,5 +1,6 @@
 """Parse the command line, run one verb, and turn refusals into one clear message."""
 
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -33,6 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"neuroloom: error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # Whoever read our output has seen enough, e.g. `| head`; what was to be written is written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("neuroloom: stopped; the same command goes on from the last finished stage", file=sys.stderr)
         return 130
