@@ -104,3 +104,11 @@ def test_a_generator_that_returns_nan_is_refused(brain):
 def test_a_constant_target_is_undefined_never_a_number(brain):
     curve = quick(brain, np.ones((40, 1)), groups=np.arange(40))
     assert np.isnan(curve.score("brain", "r2"))
+
+
+def test_a_time_series_without_groups_is_reported():
+    rng = np.random.default_rng(0)
+    slow = np.cumsum(rng.normal(size=(300, 8)), axis=0)
+    curve = quick(slow, slow[:, :2] + rng.normal(size=(300, 2)), sizes=[1])
+    assert "time blocks" in curve.findings[0].remedy
+    assert not quick(slow, slow[:, :2], sizes=[1], groups=np.arange(300) // 60).findings

@@ -112,6 +112,8 @@ def audit(
     ids = inputs.stimulus_groups(stimuli, groups, identify_repeats=like_images)
     folds = inputs.choose_folds(ids, n_folds=n_folds, test_fraction=test_fraction, test=test, seed=seed)
     chosen = find_metrics(metrics or _default_metrics(stimuli, generator))
+    if groups is None and not like_images and test is None:
+        findings += inputs.check_independence(responses, stimuli.reshape(len(stimuli), -1))
     findings += _circular(generator, chosen)
     _refuse_seen(generator, stimuli, folds)
     latents = generator.encode(stimuli) if generator else stimuli.reshape(len(stimuli), -1).astype(float)

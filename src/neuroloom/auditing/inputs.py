@@ -147,6 +147,28 @@ def stimulus_groups(stimuli: np.ndarray, groups: Any, *, identify_repeats: bool)
     return np.arange(len(stimuli))
 
 
+def check_independence(responses: np.ndarray, targets: np.ndarray) -> list[Finding]:
+    """Say so when neighbouring rows of responses and targets are alike, as in a time series cut into bins.
+
+    Random folds then put each bin's neighbours on the other side, and scores are too good.
+    """
+    alike = min(_neighbour_correlation(responses), _neighbour_correlation(targets))
+    if alike < 0.3 or len(targets) < 30:
+        return []
+    what = f"neighbouring rows are alike (correlation {alike:.2f}), and no groups were given"
+    remedy = "pass groups=time blocks, e.g. np.arange(n) // 200, or give shuffled independent stimuli"
+    return [Finding("warning", what, "responses and targets", remedy)]
+
+
+def _neighbour_correlation(values: np.ndarray) -> float:
+    """Return the mean correlation of each column with itself one row later."""
+    centred = values - values.mean(0)
+    power = np.square(centred).mean(0)
+    lagged = (centred[1:] * centred[:-1]).mean(0)
+    defined = power > 0
+    return float(np.mean(lagged[defined] / power[defined])) if defined.any() else 0.0
+
+
 def row_digests(stimuli: np.ndarray) -> np.ndarray:
     """Return a short hash per stimulus; equal stimuli, and only they, share it."""
     if stimuli.dtype.kind == "O":
