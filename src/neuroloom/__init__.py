@@ -13,7 +13,9 @@ _PUBLIC = {
     "Session": "neuroloom.sessions.session",
     "WienerDecoder": "neuroloom.decoding.wiener",
     "GRUDecoder": "neuroloom.decoding.gru",
+    "PoyoDecoder": "neuroloom.decoding.poyo_decoder",
     "load_decoder": "neuroloom.decoding.estimator",
+    "MixtureOfLDS": "neuroloom.dynamics.mixture",
     "sort": "neuroloom.sorting.sorter",
     "audit": "neuroloom.auditing.curve",
     "audit_decoder": "neuroloom.auditing.decoders",
@@ -24,7 +26,9 @@ __all__ = [
     "Session",
     "WienerDecoder",
     "GRUDecoder",
+    "PoyoDecoder",
     "load_decoder",
+    "MixtureOfLDS",
     "sort",
     "audit",
     "audit_decoder",
@@ -37,7 +41,9 @@ if TYPE_CHECKING:
     from neuroloom.auditing.decoders import audit_decoder
     from neuroloom.decoding.estimator import load_decoder
     from neuroloom.decoding.gru import GRUDecoder
+    from neuroloom.decoding.poyo_decoder import PoyoDecoder
     from neuroloom.decoding.wiener import WienerDecoder
+    from neuroloom.dynamics.mixture import MixtureOfLDS
     from neuroloom.errors import NeuroloomError
     from neuroloom.sessions.session import Session
     from neuroloom.sorting.sorter import sort

@@ -46,8 +46,8 @@ class Fit:
     """A behaviour (regression) or a trial label (classification)."""
     out: Path
     """Folder for the decoder."""
-    model: Literal["wiener", "gru"] = "wiener"
-    """Wiener filter (ridge with lags; logistic regression for labels) or gated recurrent network."""
+    model: Literal["wiener", "gru", "poyo"] = "wiener"
+    """Wiener filter (ridge with lags; logistic regression for labels), recurrent network, or POYO."""
     test_fraction: float = 0.2
     """The last part of each session, by time or by trial, on which the score is measured; 0 for none."""
     bin_s: float | None = None

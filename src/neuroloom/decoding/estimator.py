@@ -191,8 +191,9 @@ class Decoder(ABC):
         )
 
     def settings(self) -> dict[str, Any]:
-        """Return the constructor's arguments by name."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        """Return the constructor's arguments by name, as they come back from JSON: lists for tuples."""
+        given = {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
 
     def __repr__(self) -> str:
         parameters = inspect.signature(type(self)).parameters

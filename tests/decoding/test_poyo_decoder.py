@@ -1,0 +1,173 @@
+"""PoyoDecoder on small simulated sessions: it learns, adapts, survives saving, and refuses what it must."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from neuroloom.decoding.estimator import load_decoder
+from neuroloom.decoding.poyo_decoder import PoyoDecoder
+from neuroloom.errors import DataError, UnknownTarget, UnknownUnit
+from neuroloom.sessions.session import Session
+from neuroloom.simulation.populations import simulate_reaching
+
+TINY = {
+    "dim": 32,
+    "depth": 1,
+    "dim_head": 16,
+    "latents_per_step": 4,
+    "ffn_dropout": 0.0,
+    "linear_dropout": 0.0,
+}
+TRAIN, TEST = (0, 50), (50, 60)
+
+
+def _decoder(target="velocity", **changes):
+    settings = {"config": TINY, "steps": 60, "batch_size": 16, "quiet": True, "device": "cpu"}
+    return PoyoDecoder(target, **(settings | changes))
+
+
+@pytest.fixture(scope="module")
+def sessions():
+    simulated = [simulate_reaching(animal, n_units=20, duration_s=60.0) for animal in range(3)]
+    return [Session.from_arrays(**each.as_session_arguments()) for each in simulated]
+
+
+@pytest.fixture(scope="module")
+def fitted(sessions):
+    return _decoder(steps=150).fit([session.restrict(TRAIN) for session in sessions[:2]])
+
+
+def test_it_learns_two_sessions_at_once(fitted, sessions):
+    scores = [fitted.score(session.restrict(TEST)) for session in sessions[:2]]
+    assert min(scores) > 0.3
+
+
+def test_predictions_come_at_the_rate_that_was_asked(fitted, sessions):
+    predicted = fitted.predict(sessions[0].restrict(TEST))
+    assert np.allclose(np.diff(predicted.t), 0.05)
+    assert predicted.shape == (200, 2)
+
+
+def test_an_unseen_session_is_refused_with_the_remedy(fitted, sessions):
+    with pytest.raises(UnknownUnit, match="adapt"):
+        fitted.predict(sessions[2])
+
+
+def test_unit_identification_learns_a_session_and_leaves_the_others_as_they_were(fitted, sessions, tmp_path):
+    decoder = load_decoder(fitted.save(tmp_path / "before"))
+    before = decoder.predict(sessions[0].restrict(TEST)).values
+    decoder.adapt(sessions[2].restrict(TRAIN), steps=100)
+    assert decoder.score(sessions[2].restrict(TEST)) > 0.2
+    assert np.array_equal(decoder.predict(sessions[0].restrict(TEST)).values, before)
+
+
+@pytest.mark.parametrize("mode", ["full", "gradual"])
+def test_fine_tuning_moves_everything(fitted, sessions, tmp_path, mode):
+    decoder = load_decoder(fitted.save(tmp_path / "before"))
+    before = decoder.model_.layers[0][0].to_qkv.weight.detach().clone()
+    decoder.adapt(sessions[2].restrict(TRAIN), mode=mode, steps=5)
+    assert not np.array_equal(decoder.model_.layers[0][0].to_qkv.weight.detach(), before)
+    assert all(weight.requires_grad for weight in decoder.model_.parameters())
+
+
+def test_a_saved_decoder_predicts_the_same(fitted, sessions, tmp_path):
+    loaded = load_decoder(fitted.save(tmp_path / "decoder"))
+    session = sessions[0].restrict(TEST)
+    assert np.array_equal(loaded.predict(session).values, fitted.predict(session).values)
+    assert loaded.settings() == fitted.settings()
+
+
+def test_units_are_matched_by_id_in_any_order_and_may_be_lost(fitted, sessions):
+    session = sessions[0].restrict(TEST)
+    keys = list(session.spikes.index)
+    fewer = Session(
+        session.id, session.subject, session.spikes[keys[5:]], session.behavior, None, session.time_support
+    )
+    predicted = fitted.predict(fewer)
+    assert np.isfinite(predicted.values).all()
+    assert any("absent" in finding.what for finding in fitted.evaluate(fewer).findings)
+
+
+def test_causal_predictions_do_not_know_the_future(sessions):
+    session = sessions[0]
+    decoder = _decoder(causal=True, steps=3).fit(session.restrict(TRAIN))
+    whole = decoder.predict(session.restrict((50, 60)))
+    cut = decoder.predict(session.restrict((50, 55)))
+    assert np.allclose(whole.values[: len(cut)], cut.values, atol=1e-5)
+
+
+def test_trial_labels_are_told_apart(sessions):
+    decoder = _decoder("direction", steps=150).fit([session.restrict(TRAIN) for session in sessions[:2]])
+    assert decoder.score(sessions[0].restrict(TEST)) > 0.3
+    probabilities = decoder.predict_probabilities(sessions[0].restrict(TEST))
+    assert np.allclose(probabilities.values.sum(1), 1)
+
+
+def test_fitting_twice_gives_the_same_bits(sessions):
+    first, second = (
+        _decoder(steps=4, unit_dropout=(5, 10, 20), jitter_s=0.01).fit(sessions[0].restrict((0, 20)))
+        for _ in range(2)
+    )
+    session = sessions[0].restrict(TEST)
+    assert np.array_equal(first.predict(session).values, second.predict(session).values)
+
+
+def test_lamb_learns_too(sessions):
+    decoder = _decoder(optimizer="lamb", learning_rate=0.01, steps=40).fit(sessions[0].restrict(TRAIN))
+    losses = [record["loss"] for record in decoder.training_.records]
+    assert losses[-1] < losses[0]
+    assert all(float(weight.detach().norm()) > 0 for weight in decoder.model_.layers.parameters())
+
+
+def test_moments_of_weight_zero_are_not_learned():
+    times = np.arange(0, 40, 0.05) + 0.025
+    random = np.random.default_rng(0)
+    spikes = [np.sort(random.uniform(0, 40, 200)) for _ in range(3)]
+    early = times < 20
+    session = Session.from_arrays(
+        id="a",
+        spike_times_s=spikes,
+        behavior={"level": (times, np.where(early, 1.0, 5.0)), "weight": (times, early.astype(float))},
+        time_support=(0, 40),
+    )
+    decoder = _decoder("level", weights="weight", steps=2, validation_fraction=0.0).fit(session)
+    assert decoder.score(session) is not None
+    with pytest.raises(UnknownTarget, match="nonsense"):
+        _decoder("level", weights="nonsense", steps=2).fit(session)
+
+
+def test_nan_targets_are_masked_and_counted(sessions):
+    session = sessions[0].restrict((0, 20))
+    velocity = session.behavior["velocity"]
+    values = np.array(velocity.values)
+    values[: len(values) // 2] = np.nan
+    holes = Session.from_arrays(
+        id="holes",
+        spike_times_s=[session.spikes[key].t for key in session.spikes.index],
+        behavior={"velocity": (velocity.t, values)},
+        time_support=(0, 20),
+    )
+    decoder = _decoder(steps=3).fit(holes)
+    assert any("no known target" in finding.what for finding in decoder.findings_)
+    assert np.isfinite(decoder.predict(holes).values).all()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"bin_s": 0.0}, {"bin_s": 2.0}, {"optimizer": "sgd"}, {"validation_fraction": 1.0}, {"config": "2B"}],
+)
+def test_impossible_settings_are_refused(sessions, wrong):
+    with pytest.raises(DataError):
+        _decoder(**wrong).fit(sessions[0].restrict(TRAIN))
+
+
+def test_an_unknown_mode_is_refused(fitted, sessions):
+    with pytest.raises(DataError, match="gradual"):
+        fitted.adapt(sessions[2], mode="magic")
+
+
+def test_nothing_warns(sessions):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _decoder(steps=1).fit(sessions[0].restrict((0, 10)))
