@@ -105,3 +105,32 @@ def test_what_cannot_be_audited_is_refused(population):
         audit_session(population, "speed")
     with pytest.raises(DataError, match="from 1 to 30"):
         audit_session(population, "velocity", sizes=[31])
+
+
+@pytest.mark.parametrize("kind", ["gru", "poyo"])
+def test_trained_decoders_of_counts_and_of_spikes_are_audited_alike(population, kind):
+    from neuroloom.decoding.gru import GRUDecoder
+    from neuroloom.decoding.poyo_decoder import PoyoDecoder
+
+    short = population.restrict((0, 40))
+
+    def factory():
+        if kind == "gru":
+            return GRUDecoder("velocity", hidden=16, width=8, steps=60, quiet=True)
+        return PoyoDecoder("velocity", config="small", bin_s=0.05, steps=2, batch_size=4, quiet=True)
+
+    curve = audit_decoder(factory, short, [2], n_draws=1, n_bootstrap=10)
+    assert {(row.arm, row.size) for row in curve.rows} == {
+        ("brain", 2),
+        ("brain", 30),
+        ("random", 2),
+        ("random", 30),
+        ("shuffled", 2),
+        ("shuffled", 30),
+        ("mean", 0),
+        ("ceiling", 0),
+    }
+    assert all(np.isfinite(row.score) for row in curve.rows)
+    if kind == "gru":
+        assert curve.score("ceiling", "r2") > 0.4
+        assert curve.score("random", "r2") < 0.2

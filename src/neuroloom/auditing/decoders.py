@@ -102,9 +102,16 @@ def audit_decoder(
     UnknownTarget
         If a session does not have the target.
     DataError
-        If sizes are not possible, or a part of a session is empty.
+        If sizes are not possible, a session has no units, or a part of a session is empty.
     """
     sessions = [sessions] if isinstance(sessions, Session) else list(sessions)
+    for session in sessions:
+        if not session.unit_ids:
+            raise DataError(
+                f"session {session.id!r} has no units",
+                expected="at least one unit to audit",
+                remedy="leave this session out",
+            )
     decoder = decoder_factory()
     target, bin_s = find_target(sessions, decoder.target), float(decoder.bin_s)
     lags = np.arange(-getattr(decoder, "future_bins", 0), getattr(decoder, "past_bins", DEFAULT_BINS))
