@@ -5,7 +5,7 @@ Outputs are the first principal components of square-root counts, inputs the han
 and the mixture are fitted on training trials only; the score is the log-likelihood of held-out trials per
 bin.
 The baselines: one system for all trials (K = 1); one regression per trial, then k-means; the tensor alone.
-Held-out trials are five folds of shuffled trials. By default the components share their output noise R and
+Held-out trials are five folds of shuffled trials. By default components share their output noise R and
 the feedthrough D, which 20 trials of nine bins each could not tell apart.
 
     python examples/dynamics_reaching.py ../shared/data/reaching/chewie_2013-10-03_100ms_whole_trials.npz \
