@@ -110,7 +110,7 @@ def merge_alike(units: Units, locations_um: np.ndarray, noise: NoiseModel) -> tu
         The merged units, and the new number of every old one.
     """
     group = np.arange(len(units))
-    place = _peak_channel(units)
+    place = peak_channels(units.templates)
     for one in np.argsort(-units.count, kind="stable"):
         for other in np.argsort(-units.count, kind="stable"):
             if group[one] != one or group[other] != other or one == other:
@@ -143,7 +143,7 @@ def without_composites(
     """
     keep = np.ones(len(units), bool)
     compared = core(units.templates)
-    place = _peak_channel(units)
+    place = peak_channels(units.templates)
     for unit in np.argsort(units.count, kind="stable"):
         distance = np.linalg.norm(locations_um[place] - locations_um[place[unit]], axis=1)
         others = np.flatnonzero(keep & (distance <= _NEAR_UM) & (units.count > units.count[unit]))
@@ -189,8 +189,9 @@ def _alike(units: Units, one: int, other: int, locations_um: np.ndarray, noise: 
     return bool(left < max(_SAME * energy, _SAME_DISTANCE**2))
 
 
-def _peak_channel(units: Units) -> np.ndarray:
-    return units.templates.min(axis=1).argmin(axis=1) if len(units) else np.zeros(0, np.int64)
+def peak_channels(templates: np.ndarray) -> np.ndarray:
+    """Return the channel of each template's deepest trough."""
+    return templates.min(axis=1).argmin(axis=1) if len(templates) else np.zeros(0, np.int64)
 
 
 def _around(locations_um: np.ndarray, channel: int, *, most: int = 10) -> np.ndarray:

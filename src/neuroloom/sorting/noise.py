@@ -32,6 +32,35 @@ class NoiseModel:
         """Return the inverse of the covariance of some channels."""
         return _inverse(self.across[np.ix_(channels, channels)])
 
+    def filter_in_time(self) -> np.ndarray:
+        """Return the symmetric filter that makes the noise white in time, shape ``(2 * samples - 1,)``."""
+        length = 2 * len(self.in_time)
+        lagged = np.concatenate([self.in_time[0], [0.0], self.in_time[0, :0:-1]])
+        spectrum = np.maximum(np.fft.rfft(lagged).real, 0) + _RIDGE
+        course = np.fft.fftshift(np.fft.irfft(1 / np.sqrt(spectrum), length))[1:]
+        return course * np.hanning(length + 1)[1:-1]
+
+    def matrix_across(self, near: np.ndarray) -> np.ndarray:
+        """Return the matrix that makes the noise white across channels, from each one's neighbours.
+
+        Parameters
+        ----------
+        near
+            Which channels are neighbours, shape ``(channels, channels)``, from `near_channels`.
+
+        Returns
+        -------
+        ndarray
+            Shape ``(channels, channels)``, to be applied as ``traces @ matrix``.
+        """
+        matrix = np.zeros_like(self.across)
+        for channel in range(len(matrix)):
+            around = np.flatnonzero(near[channel])
+            values, vectors = np.linalg.eigh(self.inverse_across(around))
+            whole = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+            matrix[around, channel] = whole[:, int(np.searchsorted(around, channel))]
+        return matrix
+
     def energy(self, waveforms: np.ndarray, channels: np.ndarray) -> np.ndarray:
         """Return squared norms in standard deviations of noise of ``(units, samples, channels)``."""
         white = np.matmul(self.inverse_in_time(), waveforms) @ self.inverse_across(channels)

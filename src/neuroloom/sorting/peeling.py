@@ -116,6 +116,10 @@ class Peeler:
         self.inverse_in_time = self.noise.inverse_in_time()
         self.margin = LONG
 
+    def around(self, unit: int) -> np.ndarray:
+        """Return the channels around a unit's deepest trough, where its spikes are compared."""
+        return self._channels(int(self.templates[unit].min(axis=0).argmin()))
+
     def peel(
         self,
         scaled: np.ndarray,
@@ -234,9 +238,7 @@ class Peeler:
     def _at(self, channel: int) -> _Local:
         """Filters for troughs of a channel: templates seen there, on the channels around it."""
         if channel not in self._local:
-            distance = np.linalg.norm(self.locations_um - self.locations_um[channel], axis=1)
-            channels = np.argsort(distance, kind="stable")[:_LOCAL_CHANNELS]
-            channels = np.sort(channels[distance[channels] <= _LOCAL_UM])
+            channels = self._channels(channel)
             deepest = core(self.templates).min(axis=1)  # (units, channels)
             seen = deepest[:, channel] < np.minimum(0.3 * deepest.min(axis=1), -0.7 * self.threshold)
             rows = np.flatnonzero(seen[self.unit])
@@ -246,6 +248,11 @@ class Peeler:
             filters = white.reshape(len(rows), LENGTH * len(channels)).T.astype(np.float32)
             self._local[channel] = _Local(channels, rows, filters, energy)
         return self._local[channel]
+
+    def _channels(self, channel: int) -> np.ndarray:
+        distance = np.linalg.norm(self.locations_um - self.locations_um[channel], axis=1)
+        nearest = np.argsort(distance, kind="stable")[:_LOCAL_CHANNELS]
+        return np.sort(nearest[distance[nearest] <= _LOCAL_UM])
 
     def _strongest(self, sample: np.ndarray, channel: np.ndarray, gain: np.ndarray) -> np.ndarray:
         """Return, in order of time, which spikes gain more than all that would disturb them."""

@@ -20,16 +20,18 @@ from neuroloom.sorting.clustering import (
     cluster_embeddings,
     mean_waveforms,
     merge_alike,
+    peak_channels,
     without_composites,
 )
 from neuroloom.sorting.embedding import apply_model
 from neuroloom.sorting.events import Events, SnippetReader, find_events, find_troughs, near_channels
-from neuroloom.sorting.matching import match_templates
+from neuroloom.sorting.matching import match_templates, write_whitened
 from neuroloom.sorting.neighbourhoods import cover
 from neuroloom.sorting.noise import measure_noise
 from neuroloom.sorting.peeling import LENGTH, LONG, LONG_TROUGH, Peeler, Spikes, core
 from neuroloom.sorting.pretrained import bundled_weights, load_weights
 from neuroloom.sorting.scanning import iterate_chunks
+from neuroloom.sorting.splitting import Waveforms, split_spikes
 
 if TYPE_CHECKING:
     from spikeinterface.core import BaseRecording
@@ -46,7 +48,7 @@ _LEFT_OVER_SAMPLES = 20  # nearer to a spike, what is left over is the spike's o
 _LEAST_DISTANCE = 6.0  # of a template from nothing, in standard deviations; noise itself makes 4
 _REFRACTORY_S = 0.0015
 _LEAST_CONFIDENCE = 0.6
-_MOST_REPEATS = 3
+_MOST_REPEATS = 6
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ class SimSortOptions:
         Slower ones neither.
     rounds
         How often spikes are embedded, clustered and matched.
+    splits
+        How often units are looked at for being two at the most.
     peeler
         SpikeInterface's peeler for the final pass; ``None`` keeps the spikes of our own.
     """
@@ -74,6 +78,7 @@ class SimSortOptions:
     fewest_spikes: int = 20
     lowest_rate_hz: float = 0.2
     rounds: int = 2
+    splits: int = 3
     peeler: str | None = "wobble"
 
 
@@ -135,23 +140,24 @@ def simsort(
         seed=seed,
     )
     result = run.sort()
-    return _matched(result, recording, scratch, options=options, seed=seed) if len(result.spikes) else result
+    if options.peeler is None or not len(result.spikes):
+        return result
+    white = write_whitened(scaled, run.noise, run.near, scratch / "white.npy")
+    return _matched(result, white, recording, peeler=options.peeler)
 
 
 def _matched(
-    result: SimSortResult, recording: "BaseRecording", scratch: Path, *, options: SimSortOptions, seed: int
+    result: SimSortResult, white: np.ndarray, recording: "BaseRecording", *, peeler: str
 ) -> SimSortResult:
     """Find all spikes again by a peeler that weighs overlaps jointly; known spikes keep their confidence."""
-    if options.peeler is None:
-        return result
     known = result.spikes
     sample, unit = match_templates(
-        recording,
+        white,
         known.sample,
         known.unit,
-        scratch,
-        peeler=options.peeler,
-        seed=derive(seed, "matching") % 2**31,
+        rate_hz=recording.get_sampling_frequency(),
+        probe=recording.get_probe(),
+        peeler=peeler,
     )
     confidence, amplitude, gain = np.full(len(sample), 0.5), np.ones(len(sample)), np.zeros(len(sample))
     row = unit.copy()
@@ -171,6 +177,17 @@ def _matched(
         gain[to], row[to] = known.gain[source], known.row[source]
     spikes = Spikes(sample, unit, amplitude, gain, confidence, row)
     return SimSortResult(spikes, result.templates, result.confidence)
+
+
+def contamination(sample: np.ndarray, *, refractory: int, n_samples: int) -> float:
+    """Return which share of a unit's spikes would be foreign, from how many fire within a refractory period.
+
+    Spikes of no neuron, a share f of all, make 1 - (1 - f)^2 of the violations that as many random ones make
+    (Hill et al. 2011). A few violations too many are forgiven: small counts prove nothing.
+    """
+    met = np.count_nonzero(np.diff(sample) < refractory)
+    by_chance = len(sample) ** 2 * refractory / n_samples
+    return 1 - float(np.sqrt(1 - min(met / (by_chance + 3), 1.0)))
 
 
 def scale_to_noise(recording: "BaseRecording", path: Path) -> np.ndarray:
@@ -226,17 +243,36 @@ class _Run:
             units = self._units(events, embeddings, self._share(len(starts)), stage=stage)
         if not len(units):
             return self._nothing()
-        result = self._result(self._peeler(units).peel(self.scaled, chunk=self.chunk), units)
+        units, result = self._settled(units)
+        for _ in range(self.options.splits if len(units) else 0):
+            parts = self._split(units)
+            if len(parts) == len(units):
+                break
+            units, result = self._settled(parts)
+        return result if len(units) else self._nothing()
+
+    def _settled(self, units: Units) -> tuple[Units, SimSortResult]:
+        """Find all spikes, and leave out units until those that remain keep their refractory periods."""
         for _ in range(_MOST_REPEATS):
-            # What keeps no refractory period is left over from others, and has taken some of their spikes.
-            sound = result.confidence >= _LEAST_CONFIDENCE
-            if sound.all():
-                return result
-            if not sound.any():
-                return self._nothing()
-            units = Units(result.templates[sound], np.ones(int(sound.sum()), np.int64))
             result = self._result(self._peeler(units).peel(self.scaled, chunk=self.chunk), units)
-        return result
+            units = Units(result.templates, np.bincount(result.spikes.unit, minlength=len(result.templates)))
+            # What keeps no refractory period is left over from others, and has taken some of their spikes:
+            # without it they may turn out to be sound.
+            unsound = self._worst(units, result.confidence)
+            if not unsound.any():
+                break
+            units = units.take(~unsound)
+        return units, result
+
+    def _worst(self, units: Units, confidence: np.ndarray) -> np.ndarray:
+        """Return the units that are not to be trusted and less than all around them."""
+        unsound = confidence < _LEAST_CONFIDENCE
+        for unit in np.argsort(confidence, kind="stable")[: int(unsound.sum())]:
+            if unsound[unit]:
+                around = self.near[peak_channels(units.templates)[unit], peak_channels(units.templates)]
+                unsound &= ~around
+                unsound[unit] = True
+        return unsound
 
     @property
     def starts(self) -> np.ndarray:
@@ -273,7 +309,7 @@ class _Run:
     def _clean_events(self, units: Units, starts: np.ndarray) -> tuple[Events, np.ndarray]:
         """Return spikes freed of all others, what is left over, and the embeddings of both."""
         peeler = self._peeler(units)
-        peak = units.templates.min(axis=1).argmin(axis=1)
+        peak = peak_channels(units.templates)
         own = self._template_snippets(peeler.long)
         samples, channels, depths, embeddings = [], [], [], []
 
@@ -297,6 +333,46 @@ class _Run:
             return Events(empty, empty, np.zeros(0)), np.zeros((0, 1))
         found = Events(np.concatenate(samples), np.concatenate(channels), np.concatenate(depths))
         return found, np.concatenate(embeddings)
+
+    def _split(self, units: Units) -> Units:
+        """Part units whose spikes, freed of all others, are those of several neurons."""
+        peeler, starts = self._peeler(units), self._spread()
+        waveforms = Waveforms(peeler, self.noise, len(units))
+        samples, numbers = [], []
+
+        def collect(first: int, residual: np.ndarray, spikes: Spikes, inside: tuple[int, int]) -> None:
+            spikes = spikes.take((spikes.sample >= LONG) & (spikes.sample < len(residual) - LONG))
+            waveforms.add(residual, spikes)
+            samples.append(spikes.sample + first)
+            numbers.append(spikes.unit)
+
+        peeler.peel(self.scaled, chunk=self.chunk, starts=starts, on_residual=collect)
+        fewest = max(self.options.fewest_spikes, round(self.fewest * self._share(len(starts))))
+        sample, unit = np.concatenate(samples), np.concatenate(numbers)
+        templates, count = [], []
+        for one in range(len(units)):
+            mine = sample[unit == one]
+            white = waveforms.of(one)
+            label = split_spikes(
+                white,
+                mine[: len(white)],
+                fewest=fewest,
+                refractory=round(_REFRACTORY_S * self.rate_hz),
+                n_samples=round(self.n_samples * self._share(len(starts))),
+                seed=derive(self.seed, "split", one),
+            )
+            n_parts = int(label.max(initial=0)) + 1
+            if n_parts < 2:
+                templates.append(units.templates[one][None])
+                count.append([len(mine)])
+                continue
+            templates.append(
+                mean_waveforms(
+                    self.scaled, mine[: len(label)], label, n_parts, seed=derive(self.seed, "parts", one)
+                )
+            )
+            count.append(np.bincount(label[label >= 0], minlength=n_parts) * len(mine) // len(label))
+        return Units(np.concatenate(templates), np.concatenate(count).astype(np.int64))
 
     def _left_over(
         self,
@@ -422,8 +498,8 @@ class _Run:
             mine = mine.take(np.diff(mine.sample, prepend=-LENGTH) > round(0.0005 * self.rate_hz))
             if len(mine) < self.fewest:
                 continue
-            violations = float(np.mean(np.diff(mine.sample) < refractory)) if len(mine) > 1 else 0.0
-            confidence.append(float(mine.confidence.mean()) * (1 - min(2 * violations, 1.0)))
+            pure = 1 - contamination(mine.sample, refractory=refractory, n_samples=self.n_samples)
+            confidence.append(float(mine.confidence.mean()) * pure)
             parts.append(
                 Spikes(
                     mine.sample,
