@@ -34,7 +34,13 @@ def sort_stage(
     from neuroloom.sorting.sorter import sort
 
     def make(draft: Path) -> dict[str, Any]:
-        sorting = sort(recording, sorter=config.sorter, seed=config.seed, folder=draft / "sorting")
+        sorting = sort(
+            recording,
+            sorter=config.sorter,
+            seed=config.seed,
+            folder=draft / "sorting",
+            work_folder=run.path / "sorting.partial",  # the draft does not outlive a kill
+        )
         summary = {
             "sorter": sorting.get_annotation("sorter"),
             "n_units": len(sorting.unit_ids),

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neuroloom.artifacts import load_artifact, new_folder, save_artifact
+from neuroloom.artifacts import MANIFEST, load_artifact, new_folder, save_artifact
 from neuroloom.errors import DataError
+from neuroloom.sorting.details import FOLDER as DETAILS
+from neuroloom.sorting.details import SortingDetails, write_details
 from neuroloom.sorting.features import waveform_features
 from neuroloom.sorting.spikeinterface_runs import keep_compiled, quiet, repeatable
 
@@ -15,17 +17,30 @@ if TYPE_CHECKING:
     from spikeinterface.core import BaseSorting, SortingAnalyzer
 
 KIND = "sorting"
+_PROPERTY = "property/"
 
 
 def write_sorting(
     sorting: "BaseSorting",
     folder: str | os.PathLike,
     *,
+    details: SortingDetails | None = None,
     config: dict[str, Any] | None = None,
     seed: int | None = None,
     data_fingerprint: str | None = None,
 ) -> Path:
     """Save a single-segment sorting as an artifact folder, atomically.
+
+    Parameters
+    ----------
+    sorting
+        Its numeric unit properties are kept (confidence, quality metrics).
+    folder
+        The folder to make; one that this function made before is replaced.
+    details
+        Kept in the folder ``details`` inside (`neuroloom.sorting.details.read_details` opens it).
+    config, seed, data_fingerprint
+        What the manifest shall say about the origin.
 
     Raises
     ------
@@ -56,15 +71,27 @@ def write_sorting(
         "sample": np.concatenate([*trains, np.empty(0, np.int64)]),
         "offsets": np.cumsum([0, *map(len, trains)], dtype=np.int64),
     }
-    return save_artifact(
-        folder,
-        kind=KIND,
-        document=document,
-        arrays=arrays,
-        config=config,
-        seed=seed,
-        data_fingerprint=data_fingerprint,
-    )
+    arrays |= {_PROPERTY + name: values for name, values in _numeric_properties(sorting).items()}
+    folder = Path(folder)
+    n_bytes = sum(array.nbytes for array in arrays.values())
+    with new_folder(folder, expected_bytes=n_bytes, replaces=MANIFEST) as draft:
+        save_artifact(
+            draft,
+            kind=KIND,
+            document=document,
+            arrays=arrays,
+            config=config,
+            seed=seed,
+            data_fingerprint=data_fingerprint,
+        )
+        if details is not None:
+            write_details(details, draft / DETAILS)
+    return folder
+
+
+def _numeric_properties(sorting: "BaseSorting") -> dict[str, np.ndarray]:
+    found = {name: np.asarray(sorting.get_property(name)) for name in sorting.get_property_keys()}
+    return {name: values for name, values in found.items() if values.dtype.kind in "fiub"}
 
 
 def read_sorting(folder: str | os.PathLike) -> "BaseSorting":
@@ -84,6 +111,9 @@ def read_sorting(folder: str | os.PathLike) -> "BaseSorting":
     sorting = NumpySorting.from_unit_dict([trains], sampling_frequency=artifact.document["rate_hz"])
     sorting.segments[0]._t_start = artifact.document["start_s"] or None
     sorting.annotate(**artifact.document["annotations"])
+    for name, values in artifact.arrays.items():
+        if name.startswith(_PROPERTY):
+            sorting.set_property(name.removeprefix(_PROPERTY), values)
     return sorting
 
 
