@@ -28,7 +28,7 @@ _PARAMETERS: dict[str, tuple[Any, str]] = {
         True,
         "Fill gaps, leave out bad channels, band-pass and reference first; False takes the voltage as it is",
     ),
-    "motion": (NONE, "none, or one of spikeinterface.preprocessing.get_motion_presets()"),
+    "motion": (NONE, "none, or one of SpikeInterface's presets (neuroloom.sorting.motion.motion_presets())"),
     "device": ("auto", f"Where the networks run: {', '.join(DEVICES)}"),
     "seed": (0, "Of everything that is drawn at random"),
     "job_kwargs": ({}, "SpikeInterface's job arguments; n_jobs and progress_bar are used"),
@@ -92,6 +92,10 @@ class SimSortSorter(BaseSorter):
             default = _PARAMETERS[name][0]
             if type(params[name]) is not type(default):
                 raise _wrong(name, params[name], f"such as {default!r}")
+        try:
+            fix_job_kwargs(params["job_kwargs"])
+        except AssertionError as error:
+            raise _wrong("job_kwargs", params["job_kwargs"], f"SpikeInterface's ({error})") from None
         if not params["apply_preprocessing"] and not recording.has_probe():
             raise DataError(
                 "a recording without a probe and apply_preprocessing=False",

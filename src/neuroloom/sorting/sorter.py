@@ -296,8 +296,23 @@ def _simsort(
     }
     kept: dict[str, Any] = {} if cache is None else {"cache": cache}
     step_seed = derive(seed, "sort", OURS, "steps") % 2**31
-    result = simsort(recording, scratch, options=options, seed=step_seed, **models, **kept)
+    result = simsort(_as_one_probe(recording), scratch, options=options, seed=step_seed, **models, **kept)
     return _Found(result.spikes.sample, result.spikes.unit, len(result.confidence), result)
+
+
+def _as_one_probe(recording: "BaseRecording") -> "BaseRecording":
+    """Return the recording with the contacts of all its probes on one: template matching knows one alone."""
+    from probeinterface import Probe
+
+    if len(recording.get_probegroup().probes) == 1:
+        return recording
+    probe = Probe(ndim=2, si_units="um")
+    places = np.asarray(recording.get_channel_locations(), dtype=float)[:, :2]
+    probe.set_contacts(positions=places, shapes="circle", shape_params={"radius": 5})
+    probe.set_device_channel_indices(np.arange(len(places)))
+    joined = recording.select_channels(recording.channel_ids)
+    joined.set_probe(probe, in_place=True)
+    return joined
 
 
 def _run(

@@ -32,10 +32,11 @@ class StageCache:
     key
         Fingerprint of everything that the results depend on: recording, options, seed, version.
 
-    Examples
-    --------
-    >>> with open_stages(tmp_path / "a.partial", key="k") as cache:  # doctest: +SKIP
-    ...     found = cache.get("events") or cache.put("events", find())
+    Notes
+    -----
+    The use of it is one line per stage::
+
+        found = cache.get("events") or cache.put("events", find_events(..))
     """
 
     def __init__(self, folder: str | os.PathLike, *, key: str):
