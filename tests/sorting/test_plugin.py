@@ -233,7 +233,7 @@ def test_an_unknown_parameter_is_refused_by_spikeinterface(saved, tmp_path):
         ({"threshold": "high"}, "threshold='high'; expected float"),
         ({"threshold": True}, "threshold=True; expected float"),
         ({"rounds": 1.5}, "rounds=1.5; expected int"),
-        ({"peeler": 3}, "peeler=3; expected str or None"),
+        ({"peeler": 3}, "peeler=3; expected str"),
         ({"seed": None}, "seed=None; expected such as 0"),
         ({"device": "tpu"}, "device 'tpu'; expected one of auto, cpu, cuda"),
         ({"motion": "dredge"}, "motion 'dredge' for 4 channels"),
@@ -247,10 +247,10 @@ def test_a_wrong_value_is_refused_before_work_starts(saved, tmp_path, wrong, sai
         run_sorter("simsort", saved, folder=tmp_path / "run", **wrong)
 
 
-def test_options_can_be_none_where_they_may(saved, tmp_path):
+def test_whole_numbers_do_where_fractions_are_expected(saved, tmp_path):
     from spikeinterface.sorters import run_sorter
 
-    assert len(run_sorter("simsort", saved, folder=tmp_path / "run", peeler=None).unit_ids) >= 3
+    assert len(run_sorter("simsort", saved, folder=tmp_path / "run", threshold=5).unit_ids) >= 3
 
 
 def test_a_failure_is_told_as_spikeinterface_tells_it(tmp_path, in_folder):

@@ -1,11 +1,22 @@
+import inspect
+import os
+import signal
+import subprocess
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from neuroloom.errors import DataError
 from neuroloom.simulation.recordings import inject
+from neuroloom.sorting import simsort as simsort_module
 from neuroloom.sorting import sorter as sorter_module
 from neuroloom.sorting.export import read_sorting
-from neuroloom.sorting.sorter import SortingFailed, sort
+from neuroloom.sorting.folders import write_recording
+from neuroloom.sorting.simsort import SimSortOptions
+from neuroloom.sorting.sorter import SortingFailed, choose_device, sort
+from neuroloom.sorting.stages import StageCache
 
 
 def spikes(sorting) -> list[list[int]]:
@@ -96,6 +107,190 @@ def test_other_sorters_of_spikeinterface_can_be_named(tetrode):
     sorting = sort(tetrode[0], sorter="simple")
     assert len(sorting.unit_ids) >= 2
     assert sorting.get_annotation("sorter") == "simple"
+
+
+def test_quality_is_measured_when_asked_and_kept(tetrode, tmp_path):
+    from neuroloom.sorting.quality import METRICS, analyze, unit_table
+
+    sorting = sort(tetrode[0], sorter="simsort", quality=True, folder=tmp_path / "sorting")
+    table = unit_table(analyze(sorting, tetrode[0]))
+    read = read_sorting(tmp_path / "sorting")
+    assert set(METRICS) - {"isi_violation"} < set(read.get_property_keys())
+    for name in table.columns:
+        np.testing.assert_array_equal(read.get_property(name), table[name].to_numpy(float))
+    assert "snr" not in sort(tetrode[0], sorter="simsort").get_property_keys()
+
+
+def test_options_change_what_simsort_finds_and_are_refused_for_others(tetrode):
+    none = sort(tetrode[0], sorter="simsort", options=SimSortOptions(fewest_spikes=10**6))
+    assert len(none.unit_ids) == 0
+    with pytest.raises(DataError, match="options for the sorter lupin"):
+        sort(tetrode[0], options=SimSortOptions())
+
+
+def test_a_folder_of_someone_else_is_refused_before_work_starts(tetrode, tmp_path, monkeypatch):
+    (tmp_path / "thesis.txt").write_text("all of it")
+    monkeypatch.setattr(sorter_module, "prepare", None)
+    for folder in (tmp_path, tmp_path / "thesis.txt"):
+        with pytest.raises(DataError, match="exists and is not ours to replace"):
+            sort(tetrode[0], folder=folder)
+
+
+# Devices
+
+
+def test_a_gpu_is_taken_where_there_is_one(monkeypatch):
+    import torch
+
+    for there, chosen in ((True, "cuda"), (False, "cpu")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        assert choose_device("auto") == chosen
+        assert choose_device("cpu") == "cpu"
+
+
+def test_a_device_that_is_not_there_is_refused(tetrode, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(DataError, match="device 'cuda' where torch finds no GPU"):
+        sort(tetrode[0], sorter="simsort", device="cuda")
+    with pytest.raises(DataError, match="device 'tpu'; expected one of auto, cpu, cuda"):
+        sort(tetrode[0], sorter="simsort", device="tpu")
+
+
+def test_networks_are_loaded_onto_the_device(tetrode, monkeypatch):
+    from neuroloom.sorting import pretrained
+
+    devices = []
+    real = pretrained.load_weights
+
+    def load_weights(folder, *, device):
+        devices.append((folder.name, device))
+        return real(folder, device="cpu")
+
+    monkeypatch.setattr(pretrained, "load_weights", load_weights)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    sort(tetrode[0], sorter="simsort", device="auto")
+    assert devices == [("extractor", "cuda"), ("detector", "cuda")]
+
+
+# Stages
+
+
+@pytest.fixture
+def staged(monkeypatch):
+    """Make simsort a sorter of two stages that fails after as many as it is told; return what it did."""
+    did: list[str] = []
+    fails_after = ["first"]
+
+    def simsort(recording, scratch, *, cache: StageCache, **_):
+        for name in ("first", "second"):
+            if cache.get(name) is None:
+                cache.put(name, {"sample": np.arange(100, 2100, 100)})
+                did.append(name)
+            if name in fails_after:
+                raise ZeroDivisionError
+        sample = cache.get("second")["sample"]
+        one = np.ones(len(sample))
+        spikes = SimpleNamespace(
+            sample=sample, unit=np.zeros(len(sample), int), amplitude=one, confidence=one
+        )
+        return SimpleNamespace(spikes=spikes, confidence=np.ones(1))
+
+    monkeypatch.setattr(simsort_module, "simsort", simsort)
+    return did, fails_after
+
+
+def test_a_sorting_that_was_stopped_goes_on_and_leaves_the_sorting_alone(tetrode, tmp_path, staged):
+    did, fails_after = staged
+    with pytest.raises(ZeroDivisionError):
+        sort(tetrode[0], sorter="simsort", folder=tmp_path / "sorting")
+    assert [path.name for path in tmp_path.iterdir()] == ["sorting.partial"]
+    fails_after.clear()
+    assert len(sort(tetrode[0], sorter="simsort", folder=tmp_path / "sorting").unit_ids) == 1
+    assert did == ["first", "second"]
+    assert [path.name for path in tmp_path.iterdir()] == ["sorting"]
+
+
+@pytest.mark.parametrize("change", ["seed", "options", "recording", "sorter"])
+def test_stages_of_another_sorting_are_not_taken(tetrode, tmp_path, staged, change, monkeypatch):
+    did, fails_after = staged
+    with pytest.raises(ZeroDivisionError):
+        sort(tetrode[0], sorter="simsort", folder=tmp_path / "sorting")
+    fails_after.clear()
+    recording = tetrode[0].frame_slice(0, 300_000) if change == "recording" else tetrode[0]
+    if change == "sorter":
+        monkeypatch.setattr(sorter_module, "sorter_fingerprint", lambda: "of the next version")
+    sort(
+        recording,
+        sorter="simsort",
+        folder=tmp_path / "sorting",
+        seed=1 if change == "seed" else 0,
+        options=SimSortOptions(threshold=6.0) if change == "options" else None,
+    )
+    assert did == ["first", "first", "second"]
+
+
+def test_stages_are_kept_where_they_are_wanted(tetrode, tmp_path, staged):
+    with pytest.raises(ZeroDivisionError):
+        sort(tetrode[0], sorter="simsort", work_folder=tmp_path / "work")
+    assert (tmp_path / "work" / "first").is_dir()
+
+
+def test_without_a_folder_no_stage_is_kept(tetrode, staged):
+    with pytest.raises(TypeError, match="cache"):
+        sort(tetrode[0], sorter="simsort")
+
+
+KILLED = """
+import sys, time
+from neuroloom.sorting.folders import read_binary_folder
+from neuroloom.sorting.sorter import sort
+from neuroloom.sorting.stages import StageCache
+from pathlib import Path
+real = StageCache.put
+def put(*args):
+    real(*args)
+    print("now", flush=True)
+    time.sleep(600)
+StageCache.put = put
+sort(read_binary_folder(Path(sys.argv[1])), sorter="simsort", folder=sys.argv[2])
+"""
+
+
+def test_a_killed_simsort_goes_on_to_what_it_would_have_found(tetrode, tmp_path, monkeypatch):
+    if "cache" not in inspect.signature(simsort_module.simsort).parameters:
+        pytest.skip("simsort keeps no stages")
+    recording = write_recording(tetrode[0], tmp_path / "recording")
+    folder, made = tmp_path / "sorting", []
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", KILLED, str(tmp_path / "recording"), str(folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "now\n"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    assert not folder.exists()
+    left = {path.name for path in (tmp_path / "sorting.partial").iterdir() if path.is_dir()}
+    real_put, real_file = StageCache.put, StageCache.file
+
+    def put(self, name, arrays):
+        made.append(name)
+        return real_put(self, name, arrays)
+
+    def file(self, name, make, **options):
+        return real_file(self, name, lambda path: (made.append(name), make(path)), **options)
+
+    monkeypatch.setattr(StageCache, "put", put)
+    monkeypatch.setattr(StageCache, "file", file)
+    resumed = sort(recording, sorter="simsort", folder=folder)
+    assert left
+    assert not left & set(made)
+    assert spikes(resumed) == spikes(sort(recording, sorter="simsort"))
+    assert not (tmp_path / "sorting.partial").exists()
 
 
 @pytest.mark.shared_data

@@ -311,7 +311,7 @@ def _as_one_probe(recording: "BaseRecording") -> "BaseRecording":
     probe.set_contacts(positions=places, shapes="circle", shape_params={"radius": 5})
     probe.set_device_channel_indices(np.arange(len(places)))
     joined = recording.select_channels(recording.channel_ids)
-    joined.set_probe(probe, in_place=True)
+    joined.set_probe(probe)
     return joined
 
 
