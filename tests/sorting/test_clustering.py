@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from neuroloom.sorting.clustering import Units, centre, cluster_embeddings, merge_alike, without_composites
+from neuroloom.sorting.clustering import cluster_embeddings, merge_alike, without_composites
 from neuroloom.sorting.noise import NoiseModel
-from neuroloom.sorting.peeling import LENGTH, LONG, LONG_TROUGH, shift_waveforms
+from neuroloom.sorting.templates import LENGTH, LONG, LONG_TROUGH, Units, centred, shift_waveforms
 
 TETRODE = np.array([[0.0, 0], [25, 0], [0, 25], [25, 25]])
 WHITE = NoiseModel(np.eye(LENGTH), np.eye(4))
@@ -77,5 +77,5 @@ def test_two_units_that_coincide_by_chance_are_no_third():
 
 
 def test_troughs_are_moved_to_the_same_sample():
-    moved = centre(units(template([30, 20, 10, 5], samples=4.0), count=[10])).templates[0]
+    moved = centred(units(template([30, 20, 10, 5], samples=4.0), count=[10])).templates[0]
     assert moved.min(axis=1).argmin() == LONG_TROUGH

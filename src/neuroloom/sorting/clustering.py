@@ -1,18 +1,15 @@
 """From embedded spikes to units and templates, without being told how many there are."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from neuroloom.seeds import derive
 from neuroloom.sorting.noise import NoiseModel
-from neuroloom.sorting.peeling import LONG, LONG_TROUGH, core, shift_waveforms
 from neuroloom.sorting.spikeinterface_runs import keep_compiled, quiet
+from neuroloom.sorting.templates import FOR_TEMPLATE, Units, core, moved_by, shift_waveforms
 
 _DIMS = 6  # principal axes of the embeddings that clusters are looked for in
 _DIP = 2.0  # of isosplit: how far from unimodal two neighbouring clusters must be
 _MOST_EVENTS = 30_000  # per neighbourhood; the others are found again by their templates
-FOR_TEMPLATE = 300
 _SAME = 0.03  # share of a template's energy by which two of one unit may differ
 _SAME_DISTANCE = 2.0  # or this many standard deviations of noise
 _SAME_SCALE = 1.18
@@ -58,49 +55,6 @@ def cluster_embeddings(embeddings: np.ndarray, *, seed: int, n_dims: int = _DIMS
     return labels
 
 
-def mean_waveforms(
-    scaled: np.ndarray, sample: np.ndarray, labels: np.ndarray, n_units: int, *, seed: int
-) -> np.ndarray:
-    """Return the median waveform of up to 300 spikes of each unit, ``(units, 128, channels)``."""
-    templates = np.zeros((n_units, LONG, scaled.shape[1]), np.float32)
-    window = np.arange(-LONG_TROUGH, LONG - LONG_TROUGH)
-    for unit in range(n_units):
-        mine = np.flatnonzero(labels == unit)
-        random = np.random.default_rng(derive(seed, "template", unit))
-        mine = np.sort(random.permutation(mine)[:FOR_TEMPLATE])
-        templates[unit] = np.median(scaled[sample[mine, None] + window], axis=0)
-    return templates
-
-
-@dataclass(frozen=True)
-class Units:
-    """Templates ``(units, 128, channels)``, troughs at sample 40, and how many spikes made each."""
-
-    templates: np.ndarray
-    count: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.count)
-
-    def take(self, index: np.ndarray) -> "Units":
-        """Return some of the units."""
-        return Units(self.templates[index], self.count[index])
-
-
-def centre(units: Units) -> Units:
-    """Move every template so that its deepest trough is at sample 40."""
-    moved = units.templates.copy()
-    for unit, template in enumerate(units.templates):
-        lag = LONG_TROUGH - int(template.min(axis=1).argmin())
-        if lag and abs(lag) <= 16:
-            moved[unit] = 0
-            if lag > 0:
-                moved[unit, lag:] = template[:-lag]
-            else:
-                moved[unit, :lag] = template[-lag:]
-    return Units(moved, units.count)
-
-
 def merge_alike(units: Units, locations_um: np.ndarray, noise: NoiseModel) -> tuple[Units, np.ndarray]:
     """Merge units whose templates are the same but for a shift in time and a little in size.
 
@@ -110,7 +64,7 @@ def merge_alike(units: Units, locations_um: np.ndarray, noise: NoiseModel) -> tu
         The merged units, and the new number of every old one.
     """
     group = np.arange(len(units))
-    place = peak_channels(units.templates)
+    place = units.peak
     for one in np.argsort(-units.count, kind="stable"):
         for other in np.argsort(-units.count, kind="stable"):
             if group[one] != one or group[other] != other or one == other:
@@ -143,7 +97,7 @@ def without_composites(
     """
     keep = np.ones(len(units), bool)
     compared = core(units.templates)
-    place = peak_channels(units.templates)
+    place = units.peak
     for unit in np.argsort(units.count, kind="stable"):
         distance = np.linalg.norm(locations_um[place] - locations_um[place[unit]], axis=1)
         others = np.flatnonzero(keep & (distance <= _NEAR_UM) & (units.count > units.count[unit]))
@@ -189,11 +143,6 @@ def _alike(units: Units, one: int, other: int, locations_um: np.ndarray, noise: 
     return bool(left < max(_SAME * energy, _SAME_DISTANCE**2))
 
 
-def peak_channels(templates: np.ndarray) -> np.ndarray:
-    """Return the channel of each template's deepest trough."""
-    return templates.min(axis=1).argmin(axis=1) if len(templates) else np.zeros(0, np.int64)
-
-
 def _around(locations_um: np.ndarray, channel: int, *, most: int = 10) -> np.ndarray:
     distance = np.linalg.norm(locations_um - locations_um[channel], axis=1)
     nearest = np.argsort(distance, kind="stable")[:most]
@@ -212,13 +161,4 @@ def _root(matrix: np.ndarray) -> np.ndarray:
 
 
 def _moved(template: np.ndarray, lags: range) -> np.ndarray:
-    """Copies of ``(samples, channels)`` at several lags, zeros where they come in."""
-    moved = np.zeros((len(lags), *template.shape), np.float32)
-    for number, lag in enumerate(lags):
-        if lag > 0:
-            moved[number, lag:] = template[:-lag]
-        elif lag < 0:
-            moved[number, :lag] = template[-lag:]
-        else:
-            moved[number] = template
-    return moved
+    return np.stack([moved_by(template, lag) for lag in lags])

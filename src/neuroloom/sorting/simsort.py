@@ -1,54 +1,63 @@
 """SimSort: events -> embeddings by a network trained on simulated cells -> clusters -> template matching.
 
 After Zhang et al. 2025 (arXiv:2502.03198), whose idea is to learn from simulation. Detection, embedding and
-clustering work on neighbourhoods of contacts, so that the same weights serve 1 to 384 channels; overlapping
-spikes are taken apart by template matching, and what they leave is embedded and clustered again.
+clustering work on neighbourhoods of contacts, so that the same weights serve 1 to 384 channels. Overlapping
+spikes are taken apart by template matching; what that leaves is embedded and clustered again, and units whose
+spikes turn out to be two neurons' are split.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import nn
 
 from neuroloom.seeds import derive
-from neuroloom.sorting.clustering import (
-    FOR_TEMPLATE,
-    Units,
-    centre,
-    cluster_embeddings,
-    mean_waveforms,
-    merge_alike,
-    peak_channels,
-    without_composites,
-)
+from neuroloom.sorting.clustering import cluster_embeddings, merge_alike, without_composites
+from neuroloom.sorting.confidence import contamination, followers, spike_confidence
 from neuroloom.sorting.embedding import apply_model
 from neuroloom.sorting.events import Events, SnippetReader, find_events, find_troughs, near_channels
-from neuroloom.sorting.matching import match_templates, write_whitened
+from neuroloom.sorting.matching import match_templates
 from neuroloom.sorting.neighbourhoods import cover
 from neuroloom.sorting.noise import measure_noise
-from neuroloom.sorting.peeling import LENGTH, LONG, LONG_TROUGH, Peeler, Spikes, core
 from neuroloom.sorting.pretrained import bundled_weights, load_weights
+from neuroloom.sorting.residuals import Left, Subtraction, own_waveforms
 from neuroloom.sorting.scanning import iterate_chunks
-from neuroloom.sorting.splitting import Waveforms, split_spikes
+from neuroloom.sorting.splitting import MOST_SPIKES, split_spikes
+from neuroloom.sorting.templates import (
+    FOR_TEMPLATE,
+    LENGTH,
+    LONG,
+    LONG_TROUGH,
+    Units,
+    centred,
+    core,
+    mean_waveforms,
+)
+from neuroloom.sorting.whitening import Whitener, whitened_recording
 
 if TYPE_CHECKING:
     from spikeinterface.core import BaseRecording
 
+    from neuroloom.sorting.stages import StageCache
+
 SNIPPET_BEFORE, SNIPPET_AFTER = 20, 44  # samples at 30 kHz that the extractor sees
 _EXCLUSIVE_UM = 75.0
 _EXCLUSIVE_S = 0.00025
+_COMPARED_UM, _COMPARED_CHANNELS = 90.0, 10  # around a unit, where its spikes are told from others
 _CHUNK_VALUES = 1 << 21
 _MOST_EVENTS = 20_000  # per neighbourhood, to learn the first units from
-_LEARN_FROM_S = 300.0  # of recording, evenly spread, to learn the final units from
+_LEARN_FROM_S, _LEARN_PART_S = 300.0, 10.0  # of recording, in evenly spread parts, to learn the units from
 _SURELY = 6.0  # troughs as deep as this need no detector
 _LEAST_LOGIT = 0.0
 _LEFT_OVER_SAMPLES = 20  # nearer to a spike, what is left over is the spike's own
 _LEAST_DISTANCE = 6.0  # of a template from nothing, in standard deviations; noise itself makes 4
 _REFRACTORY_S = 0.0015
-_LEAST_CONFIDENCE = 0.6
+_LEAST_PURE = 0.6
 _MOST_REPEATS = 6
+_MOST_IN_MAP = 5000
 
 
 @dataclass(frozen=True)
@@ -60,17 +69,17 @@ class SimSortOptions:
     threshold
         Depth of events that are clustered, in units of noise.
     faint
-        Depth of events that template matching looks at, and that found units with what it leaves.
+        Depth of events that found units with what template matching leaves.
     fewest_spikes
         Smaller clusters are no units.
     lowest_rate_hz
         Slower ones neither.
     rounds
-        How often spikes are embedded, clustered and matched.
+        How often spikes are embedded and clustered.
     splits
-        How often units are looked at for being two at the most.
+        How often units are looked at for being two, at the most.
     peeler
-        SpikeInterface's peeler for the final pass; ``None`` keeps the spikes of our own.
+        SpikeInterface's peeler that resolves overlaps.
     """
 
     threshold: float = 4.5
@@ -79,7 +88,30 @@ class SimSortOptions:
     lowest_rate_hz: float = 0.2
     rounds: int = 2
     splits: int = 3
-    peeler: str | None = "wobble"
+    peeler: str = "wobble"
+
+
+@dataclass(frozen=True)
+class Spikes:
+    """Spikes in order of time.
+
+    Attributes
+    ----------
+    sample, unit
+        When and of which unit, shape ``(spikes,)``.
+    amplitude
+        Relative to the unit's template.
+    confidence
+        Probability that it is of this unit rather than of another or of none.
+    """
+
+    sample: np.ndarray
+    unit: np.ndarray
+    amplitude: np.ndarray
+    confidence: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.sample)
 
 
 @dataclass(frozen=True)
@@ -89,16 +121,20 @@ class SimSortResult:
     Attributes
     ----------
     spikes
-        In order of time; `Spikes.confidence` is per spike.
+        In order of time.
     templates
         In units of noise, shape ``(units, 128, channels)``, troughs at sample 40.
     confidence
-        Of each unit: mean confidence of its spikes times the share that keep the refractory period.
+        Of each unit: mean confidence of its spikes times the share that refractory periods say is its own.
+    map
+        Sample, unit and place on the two leading axes of the embedding, ``(n,), (n,), (n, 2)``, of up to
+        5,000 spikes.
     """
 
     spikes: Spikes
     templates: np.ndarray
     confidence: np.ndarray
+    map: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
 
 def simsort(
@@ -109,6 +145,7 @@ def simsort(
     extractor: nn.Module | None = None,
     detector: nn.Module | None = None,
     seed: int = 0,
+    cache: "StageCache | None" = None,
 ) -> SimSortResult:
     """Sort a prepared recording.
 
@@ -117,175 +154,258 @@ def simsort(
     recording
         From `neuroloom.sorting.preprocessing.prepare`: one segment, filtered, with a probe.
     scratch
-        Folder for a copy in units of noise (4 bytes per value).
+        Folder for two copies of up to 300 s of it (4 bytes per value each).
     options
         See `SimSortOptions`.
     extractor, detector
         From `load_weights`; the bundled ones by default.
     seed
         Of everything drawn at random; the same seed gives the same spikes.
+    cache
+        Where finished stages are kept, so that a sorting that was stopped goes on.
     """
     options = options or SimSortOptions()
     extractor = extractor or load_weights(bundled_weights("extractor"))
     if detector is None and bundled_weights("detector").exists():
         detector = load_weights(bundled_weights("detector"))
-    scaled = scale_to_noise(recording, scratch / "scaled.npy")
-    run = _Run(
-        scaled=scaled,
-        rate_hz=recording.get_sampling_frequency(),
-        locations_um=np.asarray(recording.get_channel_locations(), dtype=float)[:, :2],
-        options=options,
-        extractor=extractor,
-        detector=detector,
-        seed=seed,
-    )
-    result = run.sort()
-    if options.peeler is None or not len(result.spikes):
-        return result
-    white = write_whitened(scaled, run.noise, run.near, scratch / "white.npy")
-    return _matched(result, white, recording, peeler=options.peeler)
+    part, starts = _to_learn_from(recording)
+    if part.get_num_samples(0) < 8 * LENGTH:
+        return _nothing(recording.get_num_channels())
+    levels = noise_levels(part)
+    scaled = _copy(cache, scratch, "scaled", lambda path: write_scaled(part, levels, path), part)
+    run = _Run(scaled, recording, starts, options, extractor, detector, seed)
+    white = _copy(cache, scratch, "white", lambda path: run.whitener.write(scaled, path), part)
+    run.white = white
+    learned = cache.get("units") if cache is not None else None
+    if learned is None:
+        learned = run.learn()
+        if cache is not None:
+            cache.put("units", learned)
+    lazy = whitened_recording(recording, levels, run.whitener) if len(starts) > 1 else white
+    return run.result(learned, lazy)
 
 
-def _matched(
-    result: SimSortResult, white: np.ndarray, recording: "BaseRecording", *, peeler: str
-) -> SimSortResult:
-    """Find all spikes again by a peeler that weighs overlaps jointly; known spikes keep their confidence."""
-    known = result.spikes
-    sample, unit = match_templates(
-        white,
-        known.sample,
-        known.unit,
-        rate_hz=recording.get_sampling_frequency(),
-        probe=recording.get_probe(),
-        peeler=peeler,
-    )
-    confidence, amplitude, gain = np.full(len(sample), 0.5), np.ones(len(sample)), np.zeros(len(sample))
-    row = unit.copy()
-    reach = round(0.0004 * recording.get_sampling_frequency())
-    for one in range(len(result.templates)):
-        theirs, mine = np.flatnonzero(known.unit == one), np.flatnonzero(unit == one)
-        if not len(theirs) or not len(mine):
-            continue
-        times = known.sample[theirs]
-        after = np.clip(np.searchsorted(times, sample[mine]), 0, len(times) - 1)
-        before = np.maximum(after - 1, 0)
-        nearer = np.abs(times[before] - sample[mine]) < np.abs(times[after] - sample[mine])
-        nearest = np.where(nearer, before, after)
-        same = np.abs(times[nearest] - sample[mine]) <= reach
-        to, source = mine[same], theirs[nearest[same]]
-        confidence[to], amplitude[to] = known.confidence[source], known.amplitude[source]
-        gain[to], row[to] = known.gain[source], known.row[source]
-    spikes = Spikes(sample, unit, amplitude, gain, confidence, row)
-    return SimSortResult(spikes, result.templates, result.confidence)
+def _nothing(n_channels: int) -> SimSortResult:
+    whole, real = np.zeros(0, np.int64), np.zeros(0)
+    templates = np.zeros((0, LONG, n_channels), np.float32)
+    return SimSortResult(Spikes(whole, whole, real, real), templates, real)
 
 
-def contamination(sample: np.ndarray, *, refractory: int, n_samples: int) -> float:
-    """Return which share of a unit's spikes would be foreign, from how many fire within a refractory period.
+def _to_learn_from(recording: "BaseRecording") -> tuple["BaseRecording", np.ndarray]:
+    """Return the recording, or evenly spread parts of a long one laid end to end, and where they start."""
+    from spikeinterface.core import concatenate_recordings
 
-    Spikes of no neuron, a share f of all, make 1 - (1 - f)^2 of the violations that as many random ones make
-    (Hill et al. 2011). A few violations too many are forgiven: small counts prove nothing.
-    """
-    met = np.count_nonzero(np.diff(sample) < refractory)
-    by_chance = len(sample) ** 2 * refractory / n_samples
-    return 1 - float(np.sqrt(1 - min(met / (by_chance + 3), 1.0)))
+    n_samples, rate_hz = recording.get_num_samples(0), recording.get_sampling_frequency()
+    if n_samples <= _LEARN_FROM_S * rate_hz:
+        return recording, np.zeros(1, np.int64)
+    length = round(_LEARN_PART_S * rate_hz)
+    starts = np.linspace(0, n_samples - length, round(_LEARN_FROM_S / _LEARN_PART_S)).astype(np.int64)
+    parts = [recording.frame_slice(start, start + length) for start in starts.tolist()]
+    return concatenate_recordings(parts), starts
 
 
-def scale_to_noise(recording: "BaseRecording", path: Path) -> np.ndarray:
-    """Write a recording in units of each channel's noise to a memory map and return it."""
-    from numpy.lib.format import open_memmap
-
-    n_samples, n_channels = recording.get_num_samples(0), recording.get_num_channels()
-    chunks = [traces for _, _, traces in iterate_chunks(recording, max_chunks=20)]
-    noise = np.median([np.median(np.abs(traces), axis=0) for traces in chunks], axis=0) / 0.6745
-    noise[noise <= 0] = np.inf
-    scaled = open_memmap(path, mode="w+", dtype=np.float32, shape=(n_samples, n_channels))
-    for _, start, traces in iterate_chunks(recording):
-        scaled[start : start + len(traces)] = traces / noise
-    scaled.flush()
+def _copy(
+    cache: "StageCache | None", scratch: Path, name: str, write: Any, part: "BaseRecording"
+) -> np.ndarray:
+    if cache is None:
+        path = scratch / f"{name}.npy"
+        write(path)
+    else:
+        n_bytes = 4 * part.get_num_samples(0) * part.get_num_channels()
+        path = cache.file(name, write, expected_bytes=n_bytes)
     return np.load(path, mmap_mode="r")
 
 
-@dataclass
-class _Run:
-    scaled: np.ndarray
-    rate_hz: float
-    locations_um: np.ndarray
-    options: SimSortOptions
-    extractor: nn.Module
-    detector: nn.Module | None
-    seed: int
+def noise_levels(recording: "BaseRecording") -> np.ndarray:
+    """Return each channel's noise: median absolute deviation / .6745, infinite for silent ones."""
+    chunks = [traces for _, _, traces in iterate_chunks(recording, max_chunks=20)]
+    noise = np.median([np.median(np.abs(traces), axis=0) for traces in chunks], axis=0) / 0.6745
+    return np.where(noise > 0, noise, np.inf)
 
-    def __post_init__(self):
-        self.n_samples, n_channels = self.scaled.shape
+
+def write_scaled(recording: "BaseRecording", levels: np.ndarray, path: Path) -> None:
+    """Write a recording in units of each channel's noise as an .npy file."""
+    from numpy.lib.format import open_memmap
+
+    shape = recording.get_num_samples(0), recording.get_num_channels()
+    scaled = open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+    for _, start, traces in iterate_chunks(recording):
+        scaled[start : start + len(traces)] = traces / levels
+    scaled.flush()
+
+
+class _Run:
+    """One sorting: learns units from `scaled`, and finds their spikes."""
+
+    white: np.ndarray
+
+    def __init__(
+        self,
+        scaled: np.ndarray,
+        recording: "BaseRecording",
+        starts: np.ndarray,
+        options: SimSortOptions,
+        extractor: nn.Module,
+        detector: nn.Module | None,
+        seed: int,
+    ):
+        self.scaled, self.starts, self.options, self.seed = scaled, starts, options, seed
+        self.extractor, self.detector = extractor, detector
+        self.rate_hz, self.probe = recording.get_sampling_frequency(), recording.get_probe()
+        self.all_samples = recording.get_num_samples(0)
+        self.n_samples, n_channels = scaled.shape
+        self.locations_um = np.asarray(recording.get_channel_locations(), dtype=float)[:, :2]
         self.places = cover(self.locations_um)
         self.home = np.zeros(n_channels, np.int64)  # channel -> its neighbourhood
         for number, place in enumerate(self.places):
             self.home[place.home] = number
-        seconds = self.n_samples / self.rate_hz
-        self.fewest = max(self.options.fewest_spikes, round(self.options.lowest_rate_hz * seconds))
-        self.chunk = max(_CHUNK_VALUES // n_channels, 16 * LENGTH)
+        self.refractory = round(_REFRACTORY_S * self.rate_hz)
+        self.chunk = max(_CHUNK_VALUES // n_channels, 16 * LONG)
         self.near = near_channels(self.locations_um, radius_um=_EXCLUSIVE_UM)
         self.noise = measure_noise(
-            self.scaled,
-            n_samples=LENGTH,
-            random=np.random.default_rng(derive(self.seed, "noise")),
+            scaled, n_samples=LENGTH, random=np.random.default_rng(derive(seed, "noise"))
+        )
+        self.whitener = Whitener.of(self.noise, self.locations_um)
+
+    def learn(self) -> dict[str, np.ndarray]:
+        """Return the units' templates, and a map of their spikes' embeddings."""
+        events, embeddings = self._first_events()
+        units = self._units(events, embeddings, stage=0)
+        for stage in range(1, self.options.rounds):
+            events, embeddings = self._clean_events(units)
+            units = self._units(events, embeddings, stage=stage)
+        units, sample, unit = self._settled(units)
+        for _ in range(self.options.splits):
+            n_before, units = len(units), self._split(units, sample, unit)
+            if len(units) == n_before:
+                break
+            units, sample, unit = self._settled(units)
+        found = {"templates": units.templates, "sample": sample, "unit": unit}
+        return found | self._map(events, embeddings, sample, unit)
+
+    def result(self, learned: dict[str, np.ndarray], white: Any) -> SimSortResult:
+        """Find the spikes of learned units in all of the recording, and how far they are to be trusted."""
+        units = Units(learned["templates"], np.ones(len(learned["templates"]), np.int64))
+        # What the units were learned from may be all there is.
+        known = self.n_samples == self.all_samples
+        sample, unit = (learned["sample"], learned["unit"]) if known else self._match(units, white)
+        count = np.bincount(unit, minlength=len(units))
+        kept = count >= self._fewest(self.all_samples)
+        if not kept.any():
+            return _nothing(len(self.locations_um))
+        number = np.cumsum(kept) - 1
+        sample, unit = sample[kept[unit]], number[unit[kept[unit]]]
+        units = units.take(kept)
+        templates = self.whitener.templates(units.templates)
+        traces = white if isinstance(white, np.ndarray) else _Traces(white)
+        left = Subtraction(templates).chunks(traces, sample, unit, chunk=self.chunk)
+        confidence, amplitude = spike_confidence(left, templates, self._compared(units), n_spikes=len(sample))
+        of_units = np.zeros(len(units))
+        for one in range(len(units)):
+            mine = unit == one
+            foreign = contamination(sample[mine], refractory=self.refractory, n_samples=self.all_samples)
+            of_units[one] = confidence[mine].mean() * (1 - foreign)
+        on_map = kept[learned["map_unit"]] if len(learned["map_unit"]) else np.zeros(0, bool)
+        shown = (
+            learned["map_sample"][on_map],
+            number[learned["map_unit"][on_map]],
+            learned["map_points"][on_map],
+        )
+        return SimSortResult(Spikes(sample, unit, amplitude, confidence), units.templates, of_units, shown)
+
+    def _match(self, units: Units, white: Any) -> tuple[np.ndarray, np.ndarray]:
+        return match_templates(
+            white,
+            self.whitener.templates(units.templates),
+            rate_hz=self.rate_hz,
+            probe=self.probe,
+            peeler=self.options.peeler,
         )
 
-    def sort(self) -> SimSortResult:
-        """Return spikes, templates and confidences."""
-        if self.n_samples < 8 * LENGTH:
-            return self._nothing()
-        events, embeddings = self._first_events()
-        units = self._units(events, embeddings, self._share(len(self.starts)), stage=0)
-        for stage in range(1, self.options.rounds):
-            starts = self._spread()
-            events, embeddings = self._clean_events(units, starts)
-            units = self._units(events, embeddings, self._share(len(starts)), stage=stage)
-        if not len(units):
-            return self._nothing()
-        units, result = self._settled(units)
-        for _ in range(self.options.splits if len(units) else 0):
-            parts = self._split(units)
-            if len(parts) == len(units):
-                break
-            units, result = self._settled(parts)
-        return result if len(units) else self._nothing()
-
-    def _settled(self, units: Units) -> tuple[Units, SimSortResult]:
+    def _settled(self, units: Units) -> tuple[Units, np.ndarray, np.ndarray]:
         """Find all spikes, and leave out units until those that remain keep their refractory periods."""
+        sample = unit = np.zeros(0, np.int64)
         for _ in range(_MOST_REPEATS):
-            result = self._result(self._peeler(units).peel(self.scaled, chunk=self.chunk), units)
-            units = Units(result.templates, np.bincount(result.spikes.unit, minlength=len(result.templates)))
+            sample, unit = self._match(units, self.white)
+            trains = [sample[unit == one] for one in range(len(units))]
+            pure = np.array(
+                [1 - contamination(t, refractory=self.refractory, n_samples=self.n_samples) for t in trains]
+            )
+            rare = np.array([len(t) for t in trains], int) < self._fewest(self.n_samples)
+            energy = np.einsum("utc,utc->u", units.templates, units.templates)
+            rare |= followers(trains, energy, self.near[np.ix_(units.peak, units.peak)])
             # What keeps no refractory period is left over from others, and has taken some of their spikes:
             # without it they may turn out to be sound.
-            unsound = self._worst(units, result.confidence)
+            unsound = rare | self._worst(units, np.where(rare, 1.0, pure))
+            units = Units(units.templates, np.array([len(t) for t in trains], np.int64), units.whole)
             if not unsound.any():
                 break
             units = units.take(~unsound)
-        return units, result
+        return units, sample, unit
 
-    def _worst(self, units: Units, confidence: np.ndarray) -> np.ndarray:
+    def _worst(self, units: Units, pure: np.ndarray) -> np.ndarray:
         """Return the units that are not to be trusted and less than all around them."""
-        unsound = confidence < _LEAST_CONFIDENCE
-        for unit in np.argsort(confidence, kind="stable")[: int(unsound.sum())]:
+        unsound = pure < _LEAST_PURE
+        for unit in np.argsort(pure, kind="stable")[: int(unsound.sum())]:
             if unsound[unit]:
-                around = self.near[peak_channels(units.templates)[unit], peak_channels(units.templates)]
-                unsound &= ~around
+                unsound &= ~self.near[units.peak[unit], units.peak]
                 unsound[unit] = True
         return unsound
 
-    @property
-    def starts(self) -> np.ndarray:
-        return np.arange(0, self.n_samples, self.chunk)
+    def _fewest(self, n_samples: int) -> int:
+        by_rate = round(self.options.lowest_rate_hz * n_samples / self.rate_hz)
+        return max(self.options.fewest_spikes, by_rate)
 
-    def _spread(self) -> np.ndarray:
-        """Chunks to learn units from: all, or as many as fill the limit, evenly spread."""
-        most = max(int(_LEARN_FROM_S * self.rate_hz / self.chunk), 1)
-        starts = self.starts
-        return starts if len(starts) <= most else starts[np.linspace(0, len(starts) - 1, most).astype(int)]
+    def _compared(self, units: Units) -> list[np.ndarray]:
+        """Return the channels around each unit on which its spikes are told from others."""
+        found = []
+        for channel in units.peak:
+            distance = np.linalg.norm(self.locations_um - self.locations_um[channel], axis=1)
+            nearest = np.argsort(distance, kind="stable")[:_COMPARED_CHANNELS]
+            found.append(np.sort(nearest[distance[nearest] <= _COMPARED_UM]))
+        return found
 
-    def _share(self, n_chunks: int) -> float:
-        return n_chunks / max(len(self.starts), 1)
+    def _split(self, units: Units, sample: np.ndarray, unit: np.ndarray) -> Units:
+        """Part units whose spikes, freed of all others, are those of several neurons."""
+        if units.whole.all():
+            return units
+        channels, templates = self._compared(units), self.whitener.templates(units.templates)
+        waveforms: list[list[np.ndarray]] = [[] for _ in range(len(units))]
+        samples: list[list[np.ndarray]] = [[] for _ in range(len(units))]
+        # Spikes of every unit from all over the recording.
+        order = np.argsort(np.random.default_rng(derive(self.seed, "look")).random(len(unit)))
+        chosen = np.zeros(len(unit), bool)
+        for one in np.flatnonzero(~units.whole):
+            chosen[order[unit[order] == one][:MOST_SPIKES]] = True
+        for left in Subtraction(templates).chunks(self.white, sample, unit, chunk=self.chunk):
+            left = _only(left, chosen)
+            for one in np.unique(left.unit):
+                own = own_waveforms(left, templates, int(one), channels[one])
+                waveforms[one].append(own.astype(np.float16))
+                samples[one].append(left.sample[left.unit == one] + left.first)
+        parted = []
+        for one in range(len(units)):
+            if not samples[one]:
+                parted.append(units.take(np.array([one])))
+                continue
+            mine = np.concatenate(samples[one])
+            label = split_spikes(
+                np.concatenate(waveforms[one]).astype(np.float32),
+                mine,
+                fewest=self._fewest(self.n_samples),
+                refractory=self.refractory,
+                n_samples=self.n_samples,
+                seed=derive(self.seed, "split", one),
+            )
+            n_parts = int(label.max(initial=0)) + 1
+            if n_parts < 2:
+                parted.append(Units(units.templates[[one]], units.count[[one]], np.ones(1, bool)))
+                continue
+            seed = derive(self.seed, "parts", one)
+            means = mean_waveforms(self.scaled, mine, label, n_parts, seed=seed)
+            parted.append(Units(means, np.bincount(label[label >= 0], minlength=n_parts)))
+        columns = zip(*((part.templates, part.count, part.whole) for part in parted), strict=True)
+        return Units(*(np.concatenate(column) for column in columns))
 
     def _first_events(self) -> tuple[Events, np.ndarray]:
         """Return troughs of the recording and their embeddings."""
@@ -306,96 +426,51 @@ class _Run:
         events = events.take(self._believed(self.scaled, events))
         return events, self._embed(reader, events)
 
-    def _clean_events(self, units: Units, starts: np.ndarray) -> tuple[Events, np.ndarray]:
+    def _clean_events(self, units: Units) -> tuple[Events, np.ndarray]:
         """Return spikes freed of all others, what is left over, and the embeddings of both."""
-        peeler = self._peeler(units)
-        peak = peak_channels(units.templates)
-        own = self._template_snippets(peeler.long)
         samples, channels, depths, embeddings = [], [], [], []
-
-        def collect(first: int, residual: np.ndarray, spikes: Spikes, inside: tuple[int, int]) -> None:
-            reader = self._reader(residual)
-            edge = max(reader.margin, LONG)
-            spikes = spikes.take((spikes.sample >= edge) & (spikes.sample < len(residual) - edge))
-            known = Events(spikes.sample, peak[spikes.unit], spikes.amplitude)
-            added = (spikes.row, spikes.amplitude, own)
-            left = self._left_over(residual, spikes, peak, edge, inside)
-            for events, extra in ((known, added), (left, None)):
-                if len(events):
-                    samples.append(events.sample + first)
-                    channels.append(events.channel)
-                    depths.append(events.depth)
-                    embeddings.append(self._embed(reader, events, added=extra))
-
-        peeler.peel(self.scaled, chunk=self.chunk, starts=starts, on_residual=collect)
+        for first, events, own, reader in self._freed(units):
+            if len(events):
+                samples.append(events.sample + first)
+                channels.append(events.channel)
+                depths.append(events.depth)
+                embeddings.append(self._embed(reader, events, added=own))
         if not samples:
             empty = np.zeros(0, np.int64)
             return Events(empty, empty, np.zeros(0)), np.zeros((0, 1))
         found = Events(np.concatenate(samples), np.concatenate(channels), np.concatenate(depths))
         return found, np.concatenate(embeddings)
 
-    def _split(self, units: Units) -> Units:
-        """Part units whose spikes, freed of all others, are those of several neurons."""
-        peeler, starts = self._peeler(units), self._spread()
-        waveforms = Waveforms(peeler, self.noise, len(units))
-        samples, numbers = [], []
+    def _freed(self, units: Units) -> Iterator[tuple[int, Events, np.ndarray | None, SnippetReader]]:
+        """Yield known spikes, with the waveforms that were subtracted, and troughs of what is left."""
+        sample, unit = self._match(units, self.white)
+        own = self._template_snippets(units.templates)
+        subtraction = Subtraction(units.templates)
+        for left in subtraction.chunks(self.scaled, sample, unit, chunk=self.chunk):
+            reader = self._reader(left.residual)
+            edge = max(reader.margin, LONG)
+            whole = (left.sample >= edge) & (left.sample < len(left.residual) - edge)
+            known = Events(left.sample[whole], units.peak[left.unit[whole]], left.height[whole])
+            added = left.height[whole, None, None].astype(np.float32) * own[left.unit[whole]]
+            yield left.first, known, added, reader
+            yield left.first, self._left_over(left, units.peak, edge), None, reader
 
-        def collect(first: int, residual: np.ndarray, spikes: Spikes, inside: tuple[int, int]) -> None:
-            spikes = spikes.take((spikes.sample >= LONG) & (spikes.sample < len(residual) - LONG))
-            waveforms.add(residual, spikes)
-            samples.append(spikes.sample + first)
-            numbers.append(spikes.unit)
-
-        peeler.peel(self.scaled, chunk=self.chunk, starts=starts, on_residual=collect)
-        fewest = max(self.options.fewest_spikes, round(self.fewest * self._share(len(starts))))
-        sample, unit = np.concatenate(samples), np.concatenate(numbers)
-        templates, count = [], []
-        for one in range(len(units)):
-            mine = sample[unit == one]
-            white = waveforms.of(one)
-            label = split_spikes(
-                white,
-                mine[: len(white)],
-                fewest=fewest,
-                refractory=round(_REFRACTORY_S * self.rate_hz),
-                n_samples=round(self.n_samples * self._share(len(starts))),
-                seed=derive(self.seed, "split", one),
-            )
-            n_parts = int(label.max(initial=0)) + 1
-            if n_parts < 2:
-                templates.append(units.templates[one][None])
-                count.append([len(mine)])
-                continue
-            templates.append(
-                mean_waveforms(
-                    self.scaled, mine[: len(label)], label, n_parts, seed=derive(self.seed, "parts", one)
-                )
-            )
-            count.append(np.bincount(label[label >= 0], minlength=n_parts) * len(mine) // len(label))
-        return Units(np.concatenate(templates), np.concatenate(count).astype(np.int64))
-
-    def _left_over(
-        self,
-        residual: np.ndarray,
-        spikes: Spikes,
-        peak: np.ndarray,
-        edge: int,
-        inside: tuple[int, int],
-    ) -> Events:
+    def _left_over(self, left: Left, peak: np.ndarray, edge: int) -> Events:
         """Return faint troughs away from all spikes that were found."""
+        residual = left.residual
         sample, channel = find_troughs(
             residual,
             self.near,
             threshold=self.options.faint,
             exclude_samples=max(round(_EXCLUSIVE_S * self.rate_hz), 2),
         )
-        first, last = max(inside[0], edge), min(inside[1], len(residual) - edge)
+        first, last = max(left.inside[0], edge), min(left.inside[1], len(residual) - edge)
         kept = (sample >= first) & (sample < last)
-        if len(spikes):
-            at = np.clip(np.searchsorted(spikes.sample, sample), 0, len(spikes) - 1)
+        if len(left.sample):
+            at = np.clip(np.searchsorted(left.sample, sample), 0, len(left.sample) - 1)
             for nearest in (at, np.maximum(at - 1, 0)):
-                close = np.abs(spikes.sample[nearest] - sample) < _LEFT_OVER_SAMPLES
-                kept &= ~(close & self.near[channel, peak[spikes.unit[nearest]]])
+                close = np.abs(left.sample[nearest] - sample) < _LEFT_OVER_SAMPLES
+                kept &= ~(close & self.near[channel, peak[left.unit[nearest]]])
         sample, channel = sample[kept], channel[kept]
         events = Events(sample, channel, -residual[sample, channel])
         return events.take(self._believed(residual, events))
@@ -415,13 +490,7 @@ class _Run:
                 believed[mine] = logits[:, 62:67].max(axis=1) > _LEAST_LOGIT
         return believed
 
-    def _embed(
-        self,
-        reader: SnippetReader,
-        events: Events,
-        *,
-        added: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
-    ) -> np.ndarray:
+    def _embed(self, reader: SnippetReader, events: Events, *, added: np.ndarray | None = None) -> np.ndarray:
         rows = np.zeros((len(events), 0), np.float32)
         for number, place in enumerate(self.places):
             mine = np.flatnonzero(self.home[events.channel] == number)
@@ -430,8 +499,7 @@ class _Run:
                     continue
                 snippets = reader.read(events.sample[part], place.channels)
                 if added is not None:
-                    row, amplitude, own = added
-                    snippets = snippets + amplitude[part, None, None] * own[row[part]][:, place.channels]
+                    snippets = snippets + added[part][:, place.channels]
                 found = apply_model(self.extractor, snippets, place)
                 if not rows.shape[1]:
                     rows = np.zeros((len(events), found.shape[1]), np.float32)
@@ -451,9 +519,9 @@ class _Run:
             snippets.append(reader.read(np.array([pad + LONG_TROUGH]), channels)[0])
         return np.array(snippets, np.float32).reshape(-1, len(channels), SNIPPET_BEFORE + SNIPPET_AFTER)
 
-    def _units(self, events: Events, embeddings: np.ndarray, share: float, *, stage: int) -> Units:
+    def _units(self, events: Events, embeddings: np.ndarray, *, stage: int) -> Units:
         """Cluster each neighbourhood's events, and merge units that several of them see."""
-        fewest = max(self.options.fewest_spikes, round(self.fewest * share))
+        fewest = self._fewest(self.n_samples)
         label = np.full(len(events), -1, np.int64)
         n_units = 0
         for number in range(len(self.places)):
@@ -466,53 +534,63 @@ class _Run:
                 if len(members) >= fewest:
                     label[members] = n_units
                     n_units += 1
-        templates = mean_waveforms(
-            self.scaled, events.sample, label, n_units, seed=derive(self.seed, "templates", stage)
-        )
-        units = Units(templates, np.bincount(label[label >= 0], minlength=n_units))
-        units = centre(units)
+        seed = derive(self.seed, "templates", stage)
+        templates = mean_waveforms(self.scaled, events.sample, label, n_units, seed=seed)
+        units = centred(Units(templates, np.bincount(label[label >= 0], minlength=n_units)))
         units, _ = merge_alike(units, self.locations_um, self.noise)
         units = units.take(self._distance_from_noise(units) > _LEAST_DISTANCE)
-        n_samples = round(self.n_samples * share)
-        return units.take(without_composites(units, self.locations_um, self.noise, n_samples=n_samples))
+        sums = without_composites(units, self.locations_um, self.noise, n_samples=self.n_samples)
+        return units.take(sums)
 
     def _distance_from_noise(self, units: Units) -> np.ndarray:
         """Return how many standard deviations of noise each template is from nothing."""
         energy = np.zeros(len(units))
         for unit, template in enumerate(core(units.templates)):
-            channels = np.flatnonzero(self.near[template.min(axis=0).argmin()])
+            channels = np.flatnonzero(self.near[units.peak[unit]])
             energy[unit] = self.noise.energy(template[None][:, :, channels], channels)[0]
             # A median of few spikes is noisy itself.
             energy[unit] -= 1.57 * LENGTH * len(channels) / min(units.count[unit], FOR_TEMPLATE)
         return np.sqrt(np.maximum(energy, 0))
 
-    def _peeler(self, units: Units) -> Peeler:
-        return Peeler(units.templates, self.locations_um, self.noise, threshold=self.options.faint)
+    def _map(
+        self, events: Events, embeddings: np.ndarray, sample: np.ndarray, unit: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Return the embeddings of sorted spikes on their two leading axes, in time of the recording."""
+        empty = np.zeros(0, np.int64)
+        if not len(events) or not len(sample):
+            return {"map_sample": empty, "map_unit": empty, "map_points": np.zeros((0, 2))}
+        at = np.clip(np.searchsorted(sample, events.sample), 1, len(sample) - 1) if len(sample) > 1 else 0
+        before = sample[np.maximum(np.asarray(at) - 1, 0)]
+        nearer = np.abs(before - events.sample) < np.abs(sample[at] - events.sample)
+        nearest = np.where(nearer, np.maximum(np.asarray(at) - 1, 0), at)
+        rows = np.flatnonzero(np.abs(sample[nearest] - events.sample) <= LENGTH // 8)
+        random = np.random.default_rng(derive(self.seed, "map"))
+        rows = np.sort(random.permutation(rows)[:_MOST_IN_MAP])
+        points = embeddings[rows] - embeddings[rows].mean(axis=0)
+        axes = np.linalg.eigh(points.T @ points)[1][:, ::-1][:, :2]
+        times, length = sample[nearest[rows]], self.n_samples // len(self.starts)
+        part = np.minimum(times // length, len(self.starts) - 1)
+        return {
+            "map_sample": times - part * length + self.starts[part],
+            "map_unit": unit[nearest[rows]],
+            "map_points": (points @ axes).astype(np.float64),
+        }
 
-    def _result(self, spikes: Spikes, units: Units) -> SimSortResult:
-        """Leave out repeated spikes and rare units, and say how far each unit is to be trusted."""
-        refractory = round(_REFRACTORY_S * self.rate_hz)
-        kept, confidence, parts = [], [], []
-        for unit in range(len(units)):
-            mine = spikes.take(np.flatnonzero(spikes.unit == unit))
-            mine = mine.take(np.diff(mine.sample, prepend=-LENGTH) > round(0.0005 * self.rate_hz))
-            if len(mine) < self.fewest:
-                continue
-            pure = 1 - contamination(mine.sample, refractory=refractory, n_samples=self.n_samples)
-            confidence.append(float(mine.confidence.mean()) * pure)
-            parts.append(
-                Spikes(
-                    mine.sample,
-                    np.full(len(mine), len(kept)),
-                    mine.amplitude,
-                    mine.gain,
-                    mine.confidence,
-                    mine.row,
-                )
-            )
-            kept.append(unit)
-        return SimSortResult(Spikes.join(parts), units.templates[kept], np.array(confidence))
 
-    def _nothing(self) -> SimSortResult:
-        n_channels = self.scaled.shape[1]
-        return SimSortResult(Spikes.join([]), np.zeros((0, LONG, n_channels), np.float32), np.zeros(0))
+class _Traces:
+    """A recording that is sliced like an array of samples."""
+
+    def __init__(self, recording: "BaseRecording"):
+        self.recording = recording
+
+    def __len__(self) -> int:
+        return self.recording.get_num_samples(0)
+
+    def __getitem__(self, samples: slice) -> np.ndarray:
+        return self.recording.get_traces(start_frame=samples.start, end_frame=samples.stop)
+
+
+def _only(left: Left, chosen: np.ndarray) -> Left:
+    kept = chosen[left.rows]
+    rows, sample, unit, height = left.rows[kept], left.sample[kept], left.unit[kept], left.height[kept]
+    return Left(left.first, left.residual, left.inside, rows, sample, unit, height)

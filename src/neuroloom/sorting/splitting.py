@@ -5,74 +5,18 @@ shape are best told apart in the few directions in which their own spikes scatte
 taken away, aligned on their template, and scaled so that noise alone has unit variance everywhere.
 """
 
-from dataclasses import dataclass, field
-
 import numpy as np
 
 from neuroloom.seeds import derive
-from neuroloom.sorting.noise import NoiseModel
-from neuroloom.sorting.peeling import LENGTH, TROUGH, Peeler, Spikes, core
 from neuroloom.sorting.spikeinterface_runs import keep_compiled, quiet
 
-_MOST_BYTES = 1 << 29  # of whitened waveforms in memory
-_MOST_SPIKES = 2000  # per unit
+MOST_SPIKES = 2000  # of a unit that are looked at
 _COURSES, _AXES = 10, 4  # components in time, and then of everything
 _ABOVE_NOISE = 1.15  # times the largest eigenvalue that noise alone gives
 _DIP = 2.0  # of isosplit
 _LEAST_DISTANCE = 2.2  # standard deviations between the means of two halves
 _LEAST_GAIN, _LEAST_GAIN_EACH = 10.0, 0.01  # log-likelihood that two Gaussians must gain over one
 _ENOUGH_EXPECTED, _SHARE_OF_CHANCE = 6.0, 0.25  # coincidences within the refractory period
-
-
-@dataclass
-class Waveforms:
-    """Whitened waveforms of units' spikes, freed of all others and aligned; filled chunk by chunk.
-
-    Parameters
-    ----------
-    peeler
-        What finds the spikes.
-    noise
-        From `measure_noise`, of 64 samples.
-    n_units
-        How many units.
-    """
-
-    peeler: Peeler
-    noise: NoiseModel
-    n_units: int
-    _parts: dict[int, list[np.ndarray]] = field(default_factory=dict)
-    _count: dict[int, int] = field(default_factory=dict)
-
-    def __post_init__(self):
-        self.channels = [self.peeler.around(unit) for unit in range(self.n_units)]
-        self.in_time = root(self.noise.inverse_in_time()).astype(np.float32)
-        self.across = [root(self.noise.inverse_across(c)).astype(np.float32) for c in self.channels]
-        widest = max(map(len, self.channels), default=1)
-        most = _MOST_BYTES // (2 * LENGTH * widest * max(self.n_units, 1))
-        self.most = int(min(_MOST_SPIKES, max(most, 100)))
-
-    def add(self, residual: np.ndarray, spikes: Spikes) -> None:
-        """Add the spikes of a chunk: what is left of the voltage, and the spikes' own waveforms."""
-        window = np.arange(-TROUGH, LENGTH - TROUGH)
-        for unit in np.unique(spikes.unit):
-            mine = np.flatnonzero(spikes.unit == unit)[: self.most - self._count.get(int(unit), 0)]
-            if not len(mine):
-                continue
-            channels = self.channels[unit]
-            own = core(self.peeler.templates[unit][None])[0][:, channels]
-            snippets = residual[(spikes.sample[mine, None] + window)[:, :, None], channels]
-            snippets = snippets + spikes.amplitude[mine, None, None].astype(np.float32) * own
-            white = np.matmul(self.in_time, snippets) @ self.across[unit]  # (spikes, samples, channels)
-            self._parts.setdefault(int(unit), []).append(white.astype(np.float16))
-            self._count[int(unit)] = self._count.get(int(unit), 0) + len(mine)
-
-    def of(self, unit: int) -> np.ndarray:
-        """Return ``(spikes, samples, channels)`` of one unit."""
-        parts = self._parts.get(unit)
-        if not parts:
-            return np.zeros((0, LENGTH, len(self.channels[unit])), np.float32)
-        return np.concatenate(parts).astype(np.float32)
 
 
 def split_spikes(
@@ -239,9 +183,3 @@ def features(white: np.ndarray) -> np.ndarray:
     edge = _ABOVE_NOISE * (1 + np.sqrt(flat.shape[1] / n)) ** 2
     n_axes = int(np.clip((values > edge).sum(), 0, _AXES))
     return np.ascontiguousarray(flat @ axes[:, ::-1][:, :n_axes])
-
-
-def root(matrix: np.ndarray) -> np.ndarray:
-    """Return the symmetric square root of a covariance or its inverse."""
-    values, vectors = np.linalg.eigh(matrix)
-    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T

@@ -1,0 +1,109 @@
+"""How far spikes and units are to be trusted."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from neuroloom.sorting.residuals import Left, own_waveforms
+from neuroloom.sorting.templates import LONG, core, moved_by
+
+_HEIGHT_SD = 0.15
+_LAGS = range(-3, 4)
+# Log-odds against there being a spike at any one sample of a neuron that fires a few times a second.
+_AGAINST = 8.0
+_MUCH_LARGER, _LAG_BIN = 4.0, 4
+
+
+def contamination(sample: np.ndarray, *, refractory: int, n_samples: int) -> float:
+    """Return which share of a unit's spikes would be foreign, from how many fire within a refractory period.
+
+    Spikes of no neuron, a share f of all, make 1 - (1 - f)^2 of the violations that as many random ones make
+    (Hill et al. 2011). Small counts prove nothing, so the violations are taken at their lower bound of 95 %.
+
+    Parameters
+    ----------
+    sample
+        Spike samples, in order.
+    refractory
+        Samples within which one neuron does not fire twice.
+    n_samples
+        Length of the recording.
+    """
+    met = np.count_nonzero(np.diff(sample) < refractory)
+    by_chance = len(sample) ** 2 * refractory / n_samples
+    surely = max(met - 1.64 * np.sqrt(met), 0.0)
+    return 1 - float(np.sqrt(1 - min(surely / (by_chance + 1), 1.0)))
+
+
+def followers(trains: list[np.ndarray], energy: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """Return which units are what template matching left of larger ones: most of their spikes keep one lag.
+
+    Parameters
+    ----------
+    trains
+        Spike samples of every unit, in order.
+    energy
+        Of every unit's template.
+    near
+        Which units see each other, shape ``(units, units)``.
+    """
+    found = np.zeros(len(trains), bool)
+    for one, train in enumerate(trains):
+        for other in np.flatnonzero(near[one] & (energy > _MUCH_LARGER * energy[one])):
+            if not len(train) or not len(trains[other]):
+                continue
+            leader = trains[other]
+            at = np.searchsorted(leader, train)
+            lags = np.concatenate([train - leader[np.clip(at - step, 0, len(leader) - 1)] for step in (0, 1)])
+            counts, _ = np.histogram(lags, bins=np.arange(-2 * LONG, 2 * LONG, _LAG_BIN))
+            found[one] |= (counts[1:] + counts[:-1]).max() > 0.5 * len(train)
+    return found
+
+
+def spike_confidence(
+    left: Iterable[Left], templates: np.ndarray, near: list[np.ndarray], *, n_spikes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the probability that each spike is of its unit rather than not, and its height.
+
+    Parameters
+    ----------
+    left
+        Whitened voltage without the spikes, from `Subtraction.chunks`.
+    templates
+        Whitened, shape ``(units, 128, channels)``.
+    near
+        Channels on which each unit's spikes are compared.
+    n_spikes
+        How many spikes there are.
+    """
+    confidence, height = np.full(n_spikes, 0.5), np.ones(n_spikes)
+    rivals = [_Rivals(templates, unit, channels) for unit, channels in enumerate(near)]
+    for chunk in left:
+        height[chunk.rows] = chunk.height
+        for unit in np.unique(chunk.unit):
+            mine = chunk.unit == unit
+            snippets = own_waveforms(chunk, templates, int(unit), near[unit]).reshape(int(mine.sum()), -1)
+            confidence[chunk.rows[mine]] = rivals[unit].probability(snippets)
+    return confidence, height
+
+
+class _Rivals:
+    """A unit's template and those of the others that might be taken for it, at a few lags."""
+
+    def __init__(self, templates: np.ndarray, unit: int, channels: np.ndarray):
+        own = core(templates[unit][None])[0][:, channels]
+        others = core(templates)[:, :, channels]
+        size = np.linalg.norm(others, axis=(1, 2))
+        close = np.linalg.norm(others - own, axis=(1, 2)) < 1.5 * np.linalg.norm(own)
+        close &= size > 0.3 * np.linalg.norm(own)
+        close[unit] = False
+        rows = [own] + [moved_by(others[one], lag) for one in np.flatnonzero(close) for lag in _LAGS]
+        self.rows = np.stack(rows).reshape(len(rows), -1)
+        self.energy = np.einsum("ij,ij->i", self.rows, self.rows)
+
+    def probability(self, snippets: np.ndarray) -> np.ndarray:
+        precision = 1 / _HEIGHT_SD**2
+        matched = snippets @ self.rows.T + precision
+        gain = matched**2 / (2 * (self.energy + precision)) - precision / 2
+        rival = np.maximum(gain[:, 1:].max(axis=1, initial=-np.inf), _AGAINST)
+        return 1 / (1 + np.exp(np.clip(rival - gain[:, 0], -50, 50)))

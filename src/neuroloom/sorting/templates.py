@@ -1,0 +1,107 @@
+"""Units as mean waveforms: cutting them out, lining them up, shifting them by parts of a sample."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from neuroloom.seeds import derive
+
+# Samples of a template and before its trough. What large spikes leave long before and after would be taken
+# for small ones, so templates are long; only their core is compared.
+LONG, LONG_TROUGH = 128, 40
+LENGTH, TROUGH = 64, 24
+_CORE = slice(LONG_TROUGH - TROUGH, LONG_TROUGH - TROUGH + LENGTH)
+FOR_TEMPLATE = 300  # spikes; more change nothing
+
+
+@dataclass(frozen=True)
+class Units:
+    """Neurons, or what may be one.
+
+    Attributes
+    ----------
+    templates
+        In units of noise, shape ``(units, 128, channels)``, troughs at sample 40.
+    count
+        How many spikes each has.
+    whole
+        Which were looked at and found to be one neuron, not two; none by default.
+    """
+
+    templates: np.ndarray
+    count: np.ndarray
+    whole: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
+
+    def __post_init__(self):
+        if len(self.whole) != len(self.count):
+            object.__setattr__(self, "whole", np.zeros(len(self.count), bool))
+
+    def __len__(self) -> int:
+        return len(self.count)
+
+    def take(self, index: np.ndarray) -> "Units":
+        """Return some of the units."""
+        return Units(self.templates[index], self.count[index], self.whole[index])
+
+    @property
+    def peak(self) -> np.ndarray:
+        """The channel of each template's deepest trough, shape ``(units,)``."""
+        return self.templates.min(axis=1).argmin(axis=1) if len(self) else np.zeros(0, np.int64)
+
+
+def core(templates: np.ndarray) -> np.ndarray:
+    """Return the samples of ``(units, 128, channels)`` that are compared, ``(units, 64, channels)``."""
+    return templates[:, _CORE]
+
+
+def cut(traces: np.ndarray, sample: np.ndarray, channels: np.ndarray | None = None) -> np.ndarray:
+    """Return the voltage around spikes, ``(spikes, 128, channels)``, the spikes' samples at sample 40."""
+    window = sample[:, None] + np.arange(-LONG_TROUGH, LONG - LONG_TROUGH)
+    return traces[window] if channels is None else traces[window[:, :, None], channels]
+
+
+def mean_waveforms(
+    traces: np.ndarray, sample: np.ndarray, labels: np.ndarray, n_units: int, *, seed: int
+) -> np.ndarray:
+    """Return the median waveform of up to 300 spikes of each unit, ``(units, 128, channels)``."""
+    templates = np.zeros((n_units, LONG, traces.shape[1]), np.float32)
+    whole = (sample >= LONG_TROUGH) & (sample < len(traces) - LONG + LONG_TROUGH)
+    for unit in range(n_units):
+        mine = sample[whole & (labels == unit)]
+        random = np.random.default_rng(derive(seed, "template", unit))
+        mine = np.sort(random.permutation(mine)[:FOR_TEMPLATE])
+        if len(mine):
+            templates[unit] = np.median(cut(traces, mine), axis=0)
+    return templates
+
+
+def centred(units: Units) -> Units:
+    """Move every template so that its deepest trough is at sample 40."""
+    moved = units.templates.copy()
+    for unit, template in enumerate(units.templates):
+        lag = LONG_TROUGH - int(template.min(axis=1).argmin())
+        if lag and abs(lag) <= 16:
+            moved[unit] = moved_by(template, lag)
+    return Units(moved, units.count, units.whole)
+
+
+def moved_by(template: np.ndarray, lag: int) -> np.ndarray:
+    """Return ``(samples, channels)`` delayed by whole samples, zeros where nothing comes in."""
+    moved = np.zeros_like(template)
+    if lag > 0:
+        moved[lag:] = template[:-lag]
+    elif lag < 0:
+        moved[:lag] = template[-lag:]
+    else:
+        moved[:] = template
+    return moved
+
+
+def shift_waveforms(waveforms: np.ndarray, samples: float) -> np.ndarray:
+    """Return ``(units, samples, channels)`` delayed by a fraction of a sample."""
+    if samples == 0:
+        return waveforms
+    length = waveforms.shape[1]
+    padded = np.pad(waveforms, ((0, 0), (8, 8), (0, 0)), mode="edge")
+    turn = np.exp(-2j * np.pi * np.fft.rfftfreq(length + 16) * samples)
+    return np.fft.irfft(np.fft.rfft(padded, axis=1) * turn[None, :, None], length + 16, axis=1)[:, 8:-8]
