@@ -53,7 +53,9 @@ class Sort(RecordingOptions):
     out: Path
     """Folder to write; a rerun resumes."""
     sorter: str = "auto"
-    """A sorter of SpikeInterface that is installed."""
+    """A sorter of SpikeInterface that is installed, or simsort."""
+    truth: Path | None = None
+    """The true units where they are known, saved by SpikeInterface: the page then shows the agreement."""
     phy: bool = True
     """Also export for curation in Phy."""
     seed: int = 0
@@ -61,10 +63,15 @@ class Sort(RecordingOptions):
 
     def __call__(self) -> None:
         from neuroloom.pipeline.chain import RunConfig, run
+        from neuroloom.pipeline.pages import result_lines, write_report
+        from neuroloom.pipeline.truth import read_truth
 
+        recording = self.read()
+        # Read before the work: hours of sorting must not end in a refusal.
+        truth = None if self.truth is None else read_truth(self.truth, recording)
         config = RunConfig(sorter=self.sorter, phy=self.phy, seed=self.seed, skip=("decoding", "audit"))
         folder = run(
-            self.read(),
+            recording,
             out=self.out,
             session_id=self.recording.stem,
             source=str(self.recording),
@@ -72,6 +79,16 @@ class Sort(RecordingOptions):
             config=config,
             say=print,
         )
+        if truth is not None:
+            write_report(folder, truth=truth)
+        for line in result_lines(folder):
+            print(line)
+        console.wrote(folder / "report.html", "the report: open it in a browser")
+        console.wrote(folder / "sorting" / "sorting", "units: neuroloom.sorting.export.read_sorting")
+        if (folder / "sorting" / "analyzer").exists():
+            console.wrote(folder / "sorting" / "analyzer", "for SpikeInterface: load_sorting_analyzer")
+        if (folder / "sorting" / "phy").exists():
+            console.wrote(folder / "sorting" / "phy", "for curation: phy template-gui params.py")
         console.following(f"neuroloom run --recording {self.recording} --behavior FILE --out {folder}")
 
 

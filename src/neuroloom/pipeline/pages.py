@@ -10,17 +10,22 @@ from typing import TYPE_CHECKING, Any
 from neuroloom import __version__, artifacts
 from neuroloom.errors import CorruptArtifact, MissingFile
 from neuroloom.findings import Finding
+from neuroloom.pipeline import truth as truths
+from neuroloom.pipeline.stages import WELL_DETECTED
 from neuroloom.reporting import sections
-from neuroloom.reporting.page import Provenance, Section, Summary, write_page
+from neuroloom.reporting.page import Figure, Provenance, Section, Summary, write_page
 from neuroloom.reporting.section_files import FILE, read_section, write_section
+from neuroloom.reporting.sorting_overview import Embedding, example
+from neuroloom.reporting.sorting_units import Units
 
 if TYPE_CHECKING:
-    from spikeinterface import BaseRecording
+    from spikeinterface import BaseRecording, BaseSorting, SortingAnalyzer
 
     from neuroloom.auditing.results import AuditCurve
 
 # Stage -> the builder of its section, in the order of the page.
 STAGES = ("recording", "sorting", "session", "decoding", "audit")
+TRUTH, EXAMPLE = Path("page") / "truth", Path("page") / "example"
 PACKAGES = ("spikeinterface", "pynapple", "torch", "scikit-learn", "numpy", "scipy")
 
 
@@ -28,6 +33,7 @@ def write_report(
     folder: Path,
     *,
     recording: "BaseRecording | None" = None,
+    truth: "BaseSorting | None" = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Write ``report.html`` of a run folder and return its path.
@@ -38,6 +44,9 @@ def write_report(
         A run folder with at least its sorting finished.
     recording
         The voltage, to draw it; without it the drawing of an earlier report is used.
+    truth
+        The true units, to compare the sorting with; without them what an earlier report found is used, as
+        long as the sorting is the same.
     say
         Called with one line of text.
 
@@ -50,6 +59,9 @@ def write_report(
     about = read_about(folder)
     if recording is not None:
         _draw_recording(folder, recording, about)
+    if truth is not None:
+        sorting = _read_sorting(folder / "sorting")
+        truths.keep_agreement(truths.compare(sorting, truth), sorting, folder / TRUTH)
     page_sections, seconds = [], []
     for stage in STAGES:
         if stage == "recording":
@@ -156,6 +168,7 @@ def result_lines(folder: Path) -> list[str]:
 
 
 def _draw_recording(folder: Path, recording: "BaseRecording", about: dict[str, Any]) -> None:
+    """Draw what needs the voltage, for this report and later ones."""
     from neuroloom.sorting.preprocessing import prepare
 
     prepared = prepare(recording, seed=about["config"]["seed"])
@@ -166,20 +179,60 @@ def _draw_recording(folder: Path, recording: "BaseRecording", about: dict[str, A
         preprocessing=", then ".join(prepared.steps),
     )
     write_section(section, folder / "page" / "recording")
+    analyzer = _analyzer(folder / "sorting")
+    if analyzer is not None and not analyzer.has_recording():
+        # It was simulated, say, and is nowhere on disk.
+        analyzer.set_temporary_recording(prepared.recording)
+    drawn = None if analyzer is None else example(Units(analyzer))
+    write_section(Section("Example", "example", blocks=[drawn] if drawn else []), folder / EXAMPLE)
+
+
+def _analyzer(stage: Path) -> "SortingAnalyzer | None":
+    from neuroloom.sorting.quality import read_analyzer
+
+    return read_analyzer(stage / "analyzer") if (stage / "analyzer").exists() else None
 
 
 def _sorting(stage: Path, about: dict[str, Any]) -> Section:
     import pandas as pd
 
-    from neuroloom.sorting.quality import read_analyzer
+    from neuroloom.sorting.details import read_details
 
-    analyzer = read_analyzer(stage / "analyzer") if (stage / "analyzer").exists() else None
-    agreement = stage / "agreement.csv"
+    try:
+        details = read_details(stage / "sorting")
+    except MissingFile:  # this sorter says nothing of its confidence
+        details = None
+    known = _known_truth(stage.parent)
+    agreement = None if known is None else known.table
+    if known is None and (stage / "agreement.csv").exists():
+        agreement = pd.read_csv(stage / "agreement.csv", index_col="true_unit")
+    ids = [] if details is None else details.unit_ids.tolist()
+    drawn = ()
+    if (stage.parent / EXAMPLE / FILE).exists():
+        drawn = read_section(stage.parent / EXAMPLE).blocks
     return sections.sorting_section(
-        analyzer,
-        agreement=pd.read_csv(agreement, index_col="true_unit") if agreement.exists() else None,
+        _analyzer(stage),
+        agreement=agreement,
+        matches=None if known is None else known.matches,
+        unit_confidence=None if details is None else dict(zip(ids, details.unit_confidence, strict=True)),
+        spike_map=None if details is None else Embedding(details.map_points, details.map_unit, ids),
+        calibration=None if details is None or known is None else truths.calibrate(known, details),
+        drawn_example=next((block for block in drawn if isinstance(block, Figure)), None),
         lead=f"Found by {_summary(stage)['sorter']}.",
     )
+
+
+def _known_truth(folder: Path) -> "truths.Agreement | None":
+    """Return how the run's sorting agrees with the truth, where a report was ever given one."""
+    if not (folder / TRUTH).exists():
+        return None
+    return truths.read_agreement(folder / TRUTH, _read_sorting(folder / "sorting"))
+
+
+def _read_sorting(stage: Path) -> "BaseSorting":
+    from neuroloom.sorting.export import read_sorting
+
+    return read_sorting(stage / "sorting")
 
 
 def _session(stage: Path, about: dict[str, Any]) -> Section:
@@ -237,6 +290,14 @@ def _summarise(about: dict[str, Any], folder: Path) -> Summary:
         sentences.append(
             f"{sorting['sorter']} found {sorting['n_units']} units in {sorting['duration_s']:.0f} s."
         )
+        known = _known_truth(folder)
+        if known is not None:
+            accuracy = known.table["accuracy"].to_numpy(float)
+            sorting |= {
+                "n_true_units": len(accuracy),
+                "n_well_detected": int((accuracy >= WELL_DETECTED).sum()),
+                "mean_accuracy": float(accuracy.mean()) if len(accuracy) else 0.0,
+            }
         if sorting.get("n_true_units"):
             sentences.append(
                 f"{sorting['n_well_detected']} of the {sorting['n_true_units']} true units were found with "

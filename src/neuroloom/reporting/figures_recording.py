@@ -6,13 +6,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neuroloom.reporting.drawing import bare, few_values, round_length, scale_bar, thin_envelope, value_label
+from neuroloom.reporting.drawing import (
+    bare,
+    few_values,
+    round_length,
+    scale_bar,
+    thin_envelope,
+    ticks,
+    value_label,
+)
 from neuroloom.reporting.palette import BLUE, GRID, HALF, INK, MUTED, VERMILLION, WIDE, hue
 from neuroloom.reporting.svg import drawing, new_figure, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+_LANE_PX, _ROW_PX, _MOST_ROWS = 42, 16, 16
 
 
 @dataclass(frozen=True)
@@ -30,14 +40,14 @@ class Excerpt:
     unit
         Of the voltage, ``"µV"`` or, without gains, ``"steps"`` of the converter.
     spikes
-        Unit's name -> (its spike times in s inside the excerpt, the column of its strongest channel).
+        Unit's name -> (its spike times in s inside the excerpt, the columns to colour, its strongest first).
     """
 
     times_s: np.ndarray
     voltage: np.ndarray
     channel_ids: Sequence[object]
     unit: str = "µV"
-    spikes: dict[object, tuple[np.ndarray, int]] = field(default_factory=dict)
+    spikes: dict[object, tuple[np.ndarray, Sequence[int]]] = field(default_factory=dict)
 
 
 @drawing
@@ -121,7 +131,7 @@ def _draw_to_scale(figure: "Figure", axes: "Axes", xy: np.ndarray) -> None:
 
 @drawing
 def traces(excerpt: Excerpt, *, width_px: float = WIDE, color: str = INK) -> "Figure":
-    """Draw channels above one another; spikes of known units stand out in colour.
+    """Draw channels above one another; spikes of known units stand out in colour, and are marked below.
 
     Every channel has the same scale, so a quiet channel looks quiet.
     """
@@ -140,7 +150,8 @@ def traces(excerpt: Excerpt, *, width_px: float = WIDE, color: str = INK) -> "Fi
     lane = 1.5 * float(np.percentile(known, 99.7)) if len(known) else 1.0
     lane = lane or 1.0
     offsets = -np.arange(n_channels) * lane
-    figure = new_figure(width_px, 70 + 42 * n_channels)
+    rows = _rows_of_units(excerpt, until_s=sample_times_s[-1] if n_samples else -np.inf)
+    figure = new_figure(width_px, 70 + _LANE_PX * n_channels + _ROW_PX * len(rows))
     axes = figure.subplots()
     bare(axes)
     milliseconds = (sample_times_s - excerpt.times_s[0]) * 1e3 if n_samples else np.array([])
@@ -148,23 +159,55 @@ def traces(excerpt: Excerpt, *, width_px: float = WIDE, color: str = INK) -> "Fi
     for column in range(n_channels):
         line = thin_envelope(milliseconds, voltage[:, column] + offsets[column], max_points=max_points)
         axes.plot(*line, color=color, linewidth=0.8)
-    for index, (times_s, column) in enumerate(excerpt.spikes.values()):
+    for index, (times_s, columns) in enumerate(excerpt.spikes.values()):
         for time_s in times_s:
             near = np.abs(sample_times_s - time_s) < 1e-3
-            axes.plot(
-                milliseconds[near], voltage[near, column] + offsets[column], color=hue(index), linewidth=1.8
-            )
-    axes.set_yticks(offsets, [shorten(channel, 8) for channel in excerpt.channel_ids])
-    axes.tick_params(axis="y", length=0)
+            for rank, column in enumerate(columns):
+                axes.plot(
+                    milliseconds[near], voltage[near, column] + offsets[column], color=hue(index),
+                    linewidth=1.8 if rank == 0 else 1.1,
+                )  # fmt: skip
     inside = (voltage + offsets)[np.isfinite(voltage)]
     lowest, highest = float(inside.min(initial=offsets[-1])), float(inside.max(initial=0.0))
-    axes.set_ylim(min(lowest, offsets[-1] - 0.4 * lane) - 0.1 * lane, max(highest, 0.4 * lane) + 0.1 * lane)
+    lowest, highest = min(lowest, offsets[-1] - 0.4 * lane), max(highest, 0.4 * lane)
+    axes.set_ylim(lowest - 0.1 * lane, highest + 0.1 * lane)
+    bar = round_length(lane)
+    scale_bar(axes, bar, f"{bar:g} {excerpt.unit}")
+    axes.set_yticks(offsets, [shorten(channel, 8) for channel in excerpt.channel_ids])
+    axes.tick_params(axis="y", length=0)
+    if rows:
+        _mark_spikes(axes, excerpt, rows, below=lowest, row_height=_ROW_PX / _LANE_PX * lane)
     if n_samples:
         axes.set_xlim(0, milliseconds[-1] + milliseconds[-1] / max(n_samples - 1, 1) or 1.0)
         few_values(axes.xaxis, int(width_px // 90))
         axes.spines["bottom"].set_visible(True)
         axes.set_xlabel(f"Time from {excerpt.times_s[0]:.3f} s (ms)")
     axes.grid(axis="x", color=GRID)
-    bar = round_length(lane)
-    scale_bar(axes, bar, f"{bar:g} {excerpt.unit}")
     return figure
+
+
+def _rows_of_units(excerpt: Excerpt, *, until_s: float) -> dict[int, object]:
+    """Return place and name of the units that fire before `until_s`, as many as there is room for."""
+    firing = {
+        index: name
+        for index, (name, (times_s, _)) in enumerate(excerpt.spikes.items())
+        if len(times_s) and times_s[0] <= until_s
+    }
+    return dict(list(firing.items())[:_MOST_ROWS])
+
+
+def _mark_spikes(
+    axes: "Axes", excerpt: Excerpt, rows: dict[int, object], *, below: float, row_height: float
+) -> None:
+    """Mark the spikes of each unit in a row of its own under the voltage, named at its left."""
+    heights = below - row_height * (0.8 + np.arange(len(rows)))
+    for height, (index, name) in zip(heights, rows.items(), strict=True):
+        times_ms = (excerpt.spikes[name][0] - excerpt.times_s[0]) * 1e3
+        at = np.full(len(times_ms), height)
+        ticks(axes, times_ms, at, height=0.7 * row_height, color=hue(index), width=2)
+    channels = [label.get_text() for label in axes.get_yticklabels()]
+    units = [f"unit {shorten(name, 6)}" for name in rows.values()]
+    axes.set_yticks([*axes.get_yticks(), *heights], [*channels, *units])
+    for label, index in zip(axes.get_yticklabels()[len(channels) :], rows, strict=True):
+        label.set_color(hue(index))
+    axes.set_ylim(heights[-1] - 0.6 * row_height, axes.get_ylim()[1])
