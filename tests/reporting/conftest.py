@@ -168,6 +168,26 @@ def simulated():
     return recording, truth, analyzer
 
 
+def confidences(truth) -> dict:
+    """Return what a sorter might say of its confidence and its embedding, and the truth beside it."""
+    from neuroloom import seeds
+    from neuroloom.reporting.calibration import Calibration
+    from neuroloom.reporting.sorting_overview import Embedding
+
+    rng = seeds.stream(0, "report", "confidences")
+    ids, n_spikes = list(truth.unit_ids), 800
+    unit, said = rng.integers(-1, len(ids), n_spikes), np.sqrt(rng.uniform(size=n_spikes))
+    places = rng.normal(size=(n_spikes, 2)) + 4 * np.stack([np.cos(unit), np.sin(unit)], axis=1)
+    units = (
+        np.array(values) for values in ([0.99, 0.9, 0.7, 0.3], [0.99, 0.95, 0.4, 0.0], [1, 0.97, 0.6, 0])
+    )
+    return {
+        "unit_confidence": dict(zip(ids, [0.99, 0.9, 0.7, 0.3], strict=True)),
+        "spike_map": Embedding(places, unit, ids),
+        "calibration": Calibration(ids, *units, said, rng.uniform(size=n_spikes) < said),
+    }
+
+
 @pytest.fixture(scope="session")
 def session():
     """Twelve units, two behaviours and ten labelled trials over half a minute."""
@@ -219,7 +239,7 @@ def sections(simulated, session, curve):
     labels = np.arange(60) % 3
     return [
         build.recording_section(recording, preprocessed=recording, bad_channel_ids=recording.channel_ids[:1]),
-        build.sorting_section(analyzer, agreement=performance),
+        build.sorting_section(analyzer, agreement=performance, **confidences(truth)),
         build.session_section(session),
         build.decoding_section(
             velocity * 0.9, velocity, target="velocity", model="Wiener filter", metric="R²", score=0.9,

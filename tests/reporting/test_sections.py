@@ -1,5 +1,7 @@
 """Every section's builder, also with nothing to show."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pynapple as nap
@@ -17,6 +19,8 @@ from neuroloom.reporting.sections import (
     session_section,
     sorting_section,
 )  # fmt: skip
+from neuroloom.reporting.sorting_overview import Embedding, embedding, example
+from neuroloom.reporting.sorting_units import Units
 from neuroloom.sessions.session import Session
 
 
@@ -140,10 +144,92 @@ def test_a_comparison_brings_its_matrix(simulated):
     assert section.key_figures[1].value == "1.00"
 
 
+def test_a_table_of_agreement_may_bring_its_matrix_too():
+    performance = pd.DataFrame({"accuracy": [0.9]}, index=["a"])
+    matches = pd.DataFrame([[0.9, 0.0]], index=["a"], columns=["x", "y"])
+    section = sorting_section(None, agreement=performance, matches=matches)
+    assert titles(section)[-1] == "Who matches whom"
+    assert ">.90<" in blocks(section, Figure)[-1].svg
+
+
 def test_more_columns_join_the_table_by_unit(sorted_section):
     table = blocks(sorted_section, Table)[0]
     assert table.columns[-1] == "Confidence"
     assert [row[-1] for row in table.rows] == ["0.50", "–", "–", "–"]
+
+
+def test_a_sorting_without_confidences_shows_none(sorted_section):
+    assert titles(sorted_section) == [
+        "Spikes in the voltage", "Waveforms on the probe", "Units", "Quality of every unit",
+    ]  # fmt: skip
+    assert "confidence" not in blocks(sorted_section, Gallery)[0].figures[0].caption
+
+
+def test_confidences_stand_in_the_table_on_the_cards_and_beside_the_truth(sections):
+    section = sections[1]
+    assert titles(section) == [
+        "Spikes in the voltage", "Waveforms on the probe", "Map of the spikes", "Units",
+        "Quality of every unit", "Agreement with the truth", "Confidence of units and the truth",
+        "Confidence of spikes and the truth",
+    ]  # fmt: skip
+    table = blocks(section, Table)[0]
+    assert table.columns[:2] == ["Unit", "Confidence"]
+    assert [row[1] for row in table.rows] == ["0.99", "0.90", "0.70", "0.30"]
+    card = blocks(section, Gallery)[0].figures[2]
+    assert card.caption.endswith("confidence 0.70")
+    assert "confidence 0.70" in card.alt
+
+
+def test_the_calibration_error_is_told_in_words(sections):
+    spikes = blocks(sections[1], Figure)[-1]
+    # As many are right as the confidences say, up to chance.
+    error = float(re.search(r"Expected calibration error (0\.\d+)", spikes.caption)[1])
+    assert error < 0.08
+    assert f"{error:.3f}" in spikes.alt
+    assert "10 groups" in spikes.alt
+    assert "differ by 0.12 on average" in blocks(sections[1], Figure)[-2].alt
+
+
+def test_a_unit_that_was_left_out_keeps_no_colour_on_the_map():
+    places = np.arange(8.0).reshape(4, 2)
+    figure = embedding(Embedding(places, np.array([0, 1, 2, -1]), ["gone", "b", "c"]), ["b", "c"])
+    assert "2 units" in figure.alt
+    assert "2 spikes of no unit" in figure.caption
+    assert embedding(Embedding(np.zeros((0, 2)), np.zeros(0, int), ["b"]), ["b"]) is None
+
+
+def test_the_example_shows_channels_around_the_strongest_units_and_counts_their_spikes():
+    recording, truth = si.generate_ground_truth_recording(
+        durations=[4.0], num_channels=16, num_units=6, seed=3, sampling_frequency=20_000.0
+    )
+    analyzer = si.create_sorting_analyzer(truth, recording, format="memory", sparse=False)
+    analyzer.compute(["random_spikes", "templates"], verbose=False, progress_bar=False, n_jobs=1)
+    units = Units(analyzer)
+    drawn = example(units)
+    n_spikes, n_units = map(int, re.search(r"with (\d+) sorted spikes of (\d+) units", drawn.alt).groups())
+    assert n_spikes >= n_units >= 3
+    assert set(re.findall(r">unit (\d)<", drawn.svg)) <= {str(unit) for unit in units.ids}
+    assert len(re.findall(r">unit \d<", drawn.svg)) == n_units
+    largest = max(range(6), key=units.amplitude)
+    assert f">{units.channel_ids[units.strongest(largest)]}<" in drawn.svg
+
+
+def test_a_measure_that_no_unit_has_is_no_column(simulated):
+    analyzer = simulated[2].copy()
+    metrics = analyzer.get_extension("quality_metrics").data["metrics"]
+    assert "snr" in metrics
+    metrics["presence_ratio"] = np.nan
+    columns = blocks(sorting_section(analyzer), Table)[0].columns
+    assert "SNR" in columns
+    assert "Presence" not in columns
+
+
+def test_an_earlier_drawing_stands_in_where_the_voltage_is_gone(simulated):
+    analyzer = simulated[2].copy()
+    analyzer._recording = None
+    kept = Figure('<svg viewBox="0 0 9 9"></svg>', "kept", "Spikes in the voltage")
+    assert blocks(sorting_section(analyzer, drawn_example=kept), Figure)[0] is kept
+    assert titles(sorting_section(analyzer))[0] == "Waveforms on the probe"
 
 
 def test_hostile_unit_names_are_drawn(simulated):
