@@ -14,19 +14,33 @@ from neuroloom.simulation.recordings import inject
 RATE_HZ = 30_000.0
 
 
-def regular(n_units: int, duration_s: float) -> list[np.ndarray]:
-    """Trains of 8 to 12 Hz that do not run in step."""
-    gaps_s = 0.083 + 0.0071 * np.arange(n_units)
-    return [np.arange(0.05 + 0.011 * unit, duration_s - 0.05, gap) for unit, gap in enumerate(gaps_s)]
+def firing(n_units: int, duration_s: float) -> list[np.ndarray]:
+    """Trains of about 11 Hz, at random with a refractory period of 4 ms."""
+    random = np.random.default_rng(0)
+    trains = []
+    for _ in range(n_units):
+        times = np.sort(random.uniform(0.01, duration_s - 0.01, round(12 * duration_s)))
+        trains.append(times[np.insert(np.diff(times) > 0.004, 0, True)])
+    return trains
 
 
-def simulated(probe, *, n_units: int = 1, duration_s: float = 8.0, rate_hz: float = RATE_HZ, **options):
+def simulated(
+    probe,
+    *,
+    n_units: int = 1,
+    duration_s: float = 20.0,
+    rate_hz: float = RATE_HZ,
+    jitter: float = 0.0,
+    **options,
+):
+    """Units whose spikes are all of one height, so that what is tested is the edge alone."""
     return inject(
-        regular(n_units, duration_s),
+        firing(n_units, duration_s),
         probe=probe,
         duration_s=duration_s,
         rate_hz=rate_hz,
         noise_uv=8.0,
+        amplitude_jitter=jitter,
         **options,
     )
 
@@ -44,7 +58,7 @@ def voltage(recording) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def two_cells():
-    """Eight seconds of a tetrode with two large units."""
+    """Twenty seconds of a tetrode with two large units."""
     return simulated("tetrode", n_units=2, amplitudes_uv=[220.0, 160.0], seed=3)
 
 
@@ -62,6 +76,12 @@ def test_one_to_three_channels_are_enough(probe):
 def test_two_units_on_one_channel_are_told_apart():
     recording, truth = simulated("single", n_units=2, amplitudes_uv=[250.0, 90.0], seed=1)
     assert agreement(sort(recording, sorter="simsort"), truth).min() > 0.8
+
+
+@pytest.mark.xfail(reason="splitting takes the spread of large spikes' heights for two units, at some seeds")
+def test_large_spikes_that_vary_in_height_stay_one_unit():
+    recording, truth = simulated("tetrode", n_units=2, amplitudes_uv=[220.0, 160.0], jitter=0.05, seed=3)
+    assert agreement(sort(recording, sorter="simsort"), truth).min() > 0.9
 
 
 # Channels that are no use
@@ -190,9 +210,17 @@ def test_each_unit_lies_on_one_of_two_shanks_and_all_are_found(separate):
     from probeinterface import Probe, ProbeGroup
     from spikeinterface.core import NumpyRecording, NumpySorting
 
-    trains_s = regular(4, 10.0)
+    trains_s = firing(4, 20.0)
     parts = [
-        inject(half, probe="linear-8", duration_s=10.0, noise_uv=8.0, amplitudes_uv=[230.0, 160.0], seed=seed)
+        inject(
+            half,
+            probe="linear-8",
+            duration_s=20.0,
+            noise_uv=8.0,
+            amplitudes_uv=[230.0, 160.0],
+            amplitude_jitter=0.0,
+            seed=seed,
+        )
         for half, seed in ((trains_s[:2], 5), (trains_s[2:], 6))
     ]
     shank_um = make_probe("linear-8").contact_positions

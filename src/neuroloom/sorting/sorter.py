@@ -36,6 +36,7 @@ _FEWEST_EVENTS = 20
 # Template matching leaves some units a handful of spikes of others.
 _LOWEST_RATE_HZ = 0.05
 OURS = "simsort"
+_MOST_COPIED_S = 300.0
 DEVICES = ("auto", "cpu", "cuda")
 # Sorters that are given the whitened recording, and what they are told about it.
 _WHITENED: dict[str, dict[str, Any]] = {
@@ -172,9 +173,7 @@ def sort_with_details(
     silent = bool(prepared.get_annotation(SILENT))
     if not silent:
         prepared = correct_motion(prepared, preset=motion, seed=seed, n_jobs=n_jobs, progress=progress)
-    # simsort has a copy in units of noise and a whitened one.
-    n_copies = 2 if name == OURS else 1
-    n_bytes = n_copies * prepared.get_total_samples() * prepared.get_num_channels() * 4
+    n_bytes = _copied_bytes(prepared, name)
     parent = Path(tempfile.gettempdir()) if target is None else target.parent
     parent.mkdir(parents=True, exist_ok=True)
     require_space(parent, n_bytes)
@@ -262,6 +261,14 @@ def _replaceable(folder: str | os.PathLike | None) -> Path | None:
             remedy="choose another name or remove it",
         )
     return target
+
+
+def _copied_bytes(recording: "BaseRecording", name: str) -> int:
+    """Return how much a sorter writes beside its result: simsort two copies of what it learns from."""
+    n_samples = recording.get_total_samples()
+    if name == OURS:
+        n_samples = 2 * min(n_samples, round(_MOST_COPIED_S * recording.get_sampling_frequency()))
+    return 4 * n_samples * recording.get_num_channels()
 
 
 def _key(recording: "BaseRecording", *, seed: int, device: str, options: "SimSortOptions | None") -> str:
