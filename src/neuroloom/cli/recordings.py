@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,11 +85,29 @@ class Sort(RecordingOptions):
             print(line)
         console.wrote(folder / "report.html", "the report: open it in a browser")
         console.wrote(folder / "sorting" / "sorting", "units: neuroloom.sorting.export.read_sorting")
-        if (folder / "sorting" / "analyzer").exists():
-            console.wrote(folder / "sorting" / "analyzer", "for SpikeInterface: load_sorting_analyzer")
         if (folder / "sorting" / "phy").exists():
             console.wrote(folder / "sorting" / "phy", "for curation: phy template-gui params.py")
-        console.following(f"neuroloom run --recording {self.recording} --behavior FILE --out {folder}")
+        # There is none where no units were found.
+        if (folder / "sorting" / "analyzer").exists():
+            console.wrote(folder / "sorting" / "analyzer", "for SpikeInterface: load_sorting_analyzer")
+            options = self._options()
+            console.following(f"neuroloom run {options} --behavior FILE --out {shlex.quote(str(folder))}")
+        else:
+            console.following(f"neuroloom check {self._options(of=Check)}")
+
+    def _options(self, *, of: type | None = None) -> str:
+        """Return how this recording is read and sorted, as the options of another verb that does the same."""
+        known = {field.name for field in fields(of or Sort)} - {"out", "truth"}
+        words = []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in known and value != field.default:
+                flag = f"--{field.name.replace('_', '-')}"
+                if isinstance(value, bool):
+                    words.append(flag if value else flag.replace("--", "--no-"))
+                else:
+                    words += [flag, str(value)]
+        return shlex.join(words)
 
 
 @dataclass(frozen=True, kw_only=True)

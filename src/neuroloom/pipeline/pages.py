@@ -13,6 +13,7 @@ from neuroloom.findings import Finding
 from neuroloom.pipeline import truth as truths
 from neuroloom.pipeline.stages import WELL_DETECTED
 from neuroloom.reporting import sections
+from neuroloom.reporting.numbers import counted
 from neuroloom.reporting.page import Figure, Provenance, Section, Summary, write_page
 from neuroloom.reporting.section_files import FILE, read_section, write_section
 from neuroloom.reporting.sorting_overview import Embedding, example
@@ -287,9 +288,8 @@ def _summarise(about: dict[str, Any], folder: Path) -> Summary:
     sentences = []
     if (folder / "sorting").exists():
         sorting = _summary(folder / "sorting")
-        sentences.append(
-            f"{sorting['sorter']} found {sorting['n_units']} units in {sorting['duration_s']:.0f} s."
-        )
+        units = counted(sorting["n_units"], "unit")
+        sentences.append(f"{sorting['sorter']} found {units} in {sorting['duration_s']:.0f} s.")
         known = _known_truth(folder)
         if known is not None:
             accuracy = known.table["accuracy"].to_numpy(float)

@@ -52,9 +52,11 @@ def read_truth(path: str | os.PathLike, recording: "BaseRecording") -> "BaseSort
             truth = _read_numpy_folder(path)
         elif path.suffix == ".npz" or (path / "sorting_cached.npz").is_file():
             truth = _read_npz(path if path.is_file() else path / "sorting_cached.npz")
-        else:
+        elif (path / artifacts.MANIFEST).is_file():
             truth = read_sorting(path)
-    except (MissingFile, OSError, ValueError, KeyError, TypeError, IndexError, EOFError) as error:
+        else:
+            raise ValueError("none of the files that it would have")
+    except (OSError, ValueError, KeyError, TypeError, IndexError, EOFError) as error:
         raise DataError(
             f"{path} cannot be read as a sorting ({type(error).__name__}: {error})",
             expected=_FORMATS,
@@ -96,6 +98,8 @@ def _from_labels(
 
     if n_segments != 1:
         raise ValueError(f"{n_segments} segments instead of one")
+    if len(unit) and not 0 <= unit.min() <= unit.max() < len(unit_ids):
+        raise ValueError(f"spikes of units {unit.min()} to {unit.max()} of {len(unit_ids)}")
     trains = {name: np.sort(sample[unit == index]) for index, name in enumerate(unit_ids)}
     return NumpySorting.from_unit_dict([trains], sampling_frequency=rate_hz)
 
