@@ -24,6 +24,7 @@ from neuroloom.pipeline.truth import (
 from neuroloom.simulation.recordings import inject
 from neuroloom.sorting.details import SortingDetails, read_details
 from neuroloom.sorting.export import read_sorting, write_sorting
+from neuroloom.sorting.reading import read_recording
 
 RATE_HZ = 30_000.0
 TRAINS = {"a": np.arange(300, 30_000, 900), "b": np.arange(700, 30_000, 1300)}
@@ -205,9 +206,10 @@ def test_sort_says_what_it_wrote_and_compares_with_a_truth_that_comes_later(sort
     assert write_report(folder / "run").read_bytes() == page
 
 
-def test_the_pages_numbers_are_those_of_the_sorting(sorted_folder, voltage):
-    folder, arguments = sorted_folder
-    assert main([*arguments, "--truth", str(folder / "truth")]) == 0
+def test_the_pages_numbers_are_those_of_the_sorting(sorted_folder):
+    folder, _ = sorted_folder
+    recording = read_recording(folder / "voltage")
+    write_report(folder / "run", truth=read_truth(folder / "truth", recording))
     stage = folder / "run" / "sorting" / "sorting"
     found, details = read_sorting(stage), read_details(stage)
     page = (folder / "run" / "report.html").read_text()
