@@ -156,10 +156,12 @@ def sort_with_details(
 
     register()
     from spikeinterface.sorters import installed_sorters
+    from spikeinterface.sorters.sorterlist import sorter_dict
 
     name = "lupin" if sorter == "auto" else sorter
-    known = [OURS, *(one for one in installed_sorters() if one != OURS)]
-    if name not in known:
+    # Asking for all of them starts a shell for each that is not written in Python.
+    if name not in sorter_dict or not sorter_dict[name].is_installed():
+        known = [OURS, *(one for one in installed_sorters() if one != OURS)]
         raise DataError(
             f"sorter {sorter!r}", expected=f"auto or one of {', '.join(known)}", remedy="pass one"
         )
