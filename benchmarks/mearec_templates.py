@@ -1,6 +1,6 @@
 """Make the templates of Bench B by MEArec itself: Blue Brain's thirteen L5 cells at a square tetrode.
 
-MEArec's own chain; the cells' mechanisms are mended for NEURON 9 (`neuroloom.simulation.blue_brain`). It needs
+MEArec's own chain, its mechanisms mended for NEURON 9 (`neuroloom.simulation.blue_brain`). Needed are
 LFPy besides the extra [biophysics] (``pip install --no-deps LFPy==2.3.7``), a C++ compiler, and ten minutes
 of one core. The cells, and so the file, are licensed CC-BY-NC-SA-4.0: keep it out of the repository.
 

@@ -1,0 +1,142 @@
+"""One sorter on one recording, in a process of its own: ``python benchmarks/sorting_child.py ORDER.json``.
+
+So that time, compilation and memory of one are not another's. The order names a folder with a saved
+recording, a sorter, a seed and where to write ``sorting`` and ``costs.json``.
+
+A sorter is ``simsort`` or any other name that `neuroloom.sort` takes, which prepares the recording first;
+``simsort:PRESET`` with one of SpikeInterface's presets of motion correction; or ``native:NAME``, a sorter of
+SpikeInterface with its own preprocessing and defaults, but for the settings that it needs on few channels.
+"""
+
+import importlib
+import json
+import pkgutil
+import resource
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from spikeinterface.core import BaseRecording, BaseSorting
+
+_FEW_CHANNELS = 8
+
+
+def native_settings(name: str, n_channels: int, *, motion: bool) -> dict[str, Any]:
+    """Return what a sorter of SpikeInterface is told: its defaults, but for few channels and for motion."""
+    settings: dict[str, Any] = {}
+    if name == "kilosort4":
+        settings = {"do_correction": motion, "torch_device": "cpu"}
+        if not motion:
+            settings["nblocks"] = 0
+        if n_channels <= _FEW_CHANNELS:
+            settings |= {"nearest_chans": n_channels, "whitening_range": n_channels, "do_CAR": False}
+    if name in ("spykingcircus2", "tridesclous2", "lupin"):
+        settings = {"apply_motion_correction": motion}
+    return settings
+
+
+def run(order: dict[str, Any]) -> None:
+    """Sort, and write the sorting and what it cost."""
+    from spikeinterface.core import load
+
+    from neuroloom.sorting.spikeinterface_runs import keep_compiled, quiet
+    from neuroloom.threads import set_threads
+
+    set_threads(1)
+    keep_compiled()
+    _keep_more_compiled()
+    recording = cast("BaseRecording", load(order["recording"]))
+    # Reading once fills the file cache, whose cost is not the first sorter's.
+    for start in range(0, recording.get_num_samples(0), 1 << 18):
+        recording.get_traces(
+            start_frame=start, end_frame=min(start + (1 << 18), recording.get_num_samples(0))
+        )
+    before_mb, started, cpu = _peak_mb(), time.perf_counter(), _cpu_s()
+    found = _sort(order, recording)
+    costs = {"wall_s": time.perf_counter() - started, "cpu_s": _cpu_s() - cpu, "peak_mb": _peak_mb()}
+    costs |= {"before_mb": before_mb}
+    out = Path(order["out"])
+    with quiet():
+        found.save(folder=out / "sorting", format="numpy_folder")
+    (out / "costs.json").write_text(json.dumps(costs))
+
+
+def _sort(order: dict[str, Any], recording: "BaseRecording") -> "BaseSorting":
+    from neuroloom.sorting.sorter import sort
+    from neuroloom.sorting.spikeinterface_runs import quiet
+
+    name, seed = order["sorter"], order["seed"]
+    if name.startswith("native:"):
+        from spikeinterface.core import BaseSorting
+        from spikeinterface.sorters import get_default_sorter_params, run_sorter
+
+        name = name.removeprefix("native:")
+        settings = native_settings(name, recording.get_num_channels(), motion=order["motion"])
+        known = get_default_sorter_params(name)
+        settings |= {"seed": seed} if "seed" in known else {}
+        with quiet(), tempfile.TemporaryDirectory() as folder:
+            found = run_sorter(name, recording, folder=f"{folder}/run", verbose=False, **settings)
+            return cast(BaseSorting, found).save(format="memory")
+    name, _, preset = name.partition(":")
+    if name == "simsort" and (order["extractor"] or order["detector"]):
+        return _with_weights(order, recording)
+    return sort(recording, sorter=name, seed=seed, motion=preset or "none", device="cpu")
+
+
+def _with_weights(order: dict[str, Any], recording: "BaseRecording") -> "BaseSorting":
+    """simsort by weights that are not the bundled ones."""
+    import numpy as np
+    from spikeinterface.core import NumpySorting
+
+    from neuroloom.seeds import derive
+    from neuroloom.sorting.preprocessing import prepare
+    from neuroloom.sorting.pretrained import bundled_weights, load_weights
+    from neuroloom.sorting.simsort import simsort
+    from neuroloom.sorting.spikeinterface_runs import quiet, repeatable
+
+    seed = order["seed"]
+    prepared = prepare(recording, seed=seed).recording
+    models: Any = {
+        kind: load_weights(order[kind] or bundled_weights(kind)) for kind in ("extractor", "detector")
+    }
+    with quiet(), repeatable(seed, "sort", "simsort"), tempfile.TemporaryDirectory() as scratch:
+        step_seed = derive(seed, "sort", "simsort", "steps") % 2**31
+        spikes = simsort(prepared, Path(scratch), seed=step_seed, **models).spikes
+    trains = {unit: spikes.sample[spikes.unit == unit] for unit in np.unique(spikes.unit).tolist()}
+    return NumpySorting.from_unit_dict([trains], recording.get_sampling_frequency())
+
+
+def _keep_more_compiled() -> None:
+    """As `keep_compiled`, for all that SpikeInterface's own sorters are made of."""
+    from numba.core.dispatcher import Dispatcher
+    from spikeinterface import sortingcomponents
+
+    for found in pkgutil.walk_packages(sortingcomponents.__path__, sortingcomponents.__name__ + "."):
+        if ".tests" in found.name:
+            continue
+        with suppress(ImportError):
+            for item in vars(importlib.import_module(found.name)).values():
+                with suppress(RuntimeError):
+                    if isinstance(item, Dispatcher) and item.stats.cache_path is None:
+                        item.enable_caching()
+
+
+def _cpu_s() -> float:
+    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def _peak_mb() -> float:
+    """Return the largest resident memory of this process or of one that it started, so far."""
+    largest = max(
+        resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return largest / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+if __name__ == "__main__":
+    run(json.loads(Path(sys.argv[1]).read_text()))
