@@ -7,11 +7,11 @@ from neuroloom.simulation.corpus import (
     SNIPPET,
     SNIPPET_TROUGH,
     WINDOW,
-    _Draw,
     coloured_noise,
     detector_batch,
     extractor_batch,
 )
+from neuroloom.simulation.draws import Draw
 from neuroloom.simulation.geometries import MAX_CONTACTS, draw_contacts
 from neuroloom.simulation.library import Cell, CellLibrary
 
@@ -84,7 +84,7 @@ def test_resampling_keeps_a_sine_in_band_and_removes_drift():
 
 
 def test_noise_has_unit_variance_and_lies_in_the_spike_band():
-    noise = coloured_noise(_Draw(generator()), 64, 512)
+    noise = coloured_noise(Draw(generator()), 64, 512)
     assert noise.std().item() == pytest.approx(1, abs=0.03)
     power = torch.fft.rfft(noise).abs().square().mean(dim=(0, 1))
     hz = np.fft.rfftfreq(512, 1 / 30_000)

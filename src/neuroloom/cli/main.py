@@ -10,7 +10,9 @@ from neuroloom.cli.auditing import AuditArrays, AuditDecoder, AuditImages, Audit
 from neuroloom.cli.chain import Demo, Report, Run
 from neuroloom.cli.decoding import Adapt, Fit, Predict, Score
 from neuroloom.cli.dynamics import FitDynamics, ScoreDynamics, SimulateDynamics
+from neuroloom.cli.pretraining import PretrainDetector, PretrainExtractor
 from neuroloom.cli.recordings import Check, Sort
+from neuroloom.cli.simulation import SimulateCorpus, SimulateLibrary, SimulateRecording
 from neuroloom.errors import NeuroloomError
 
 DESCRIPTION = (
@@ -77,6 +79,17 @@ def _parse(arguments: list[str]):
         | Annotated[SimulateDynamics, subcommand("simulate")],
         subcommand("dynamics", description="Mixtures of linear dynamical systems: fit, score, simulate."),
     ]
+    simulate = Annotated[
+        Annotated[SimulateRecording, subcommand("recording")]
+        | Annotated[SimulateCorpus, subcommand("corpus")]
+        | Annotated[SimulateLibrary, subcommand("library")],
+        subcommand("simulate", description="Voltage whose true units are known: recording, corpus, library."),
+    ]
+    pretrain = Annotated[
+        Annotated[PretrainDetector, subcommand("detector")]
+        | Annotated[PretrainExtractor, subcommand("extractor")],
+        subcommand("pretrain", description="Weights for simsort, learned from simulated cells alone."),
+    ]
     verbs = (
         Annotated[Demo, subcommand("demo")]
         | Annotated[Run, subcommand("run")]
@@ -84,6 +97,8 @@ def _parse(arguments: list[str]):
         | decode
         | dynamics
         | audit
+        | simulate
+        | pretrain
         | Annotated[Check, subcommand("check")]
         | Annotated[Report, subcommand("report")]
     )

@@ -5,6 +5,7 @@ only adds rows of the bank together.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,12 +40,16 @@ class Bank:
     twin_of
         For units made to be hard to tell from another: that unit's number, else -1; shape
         ``(geometries, units)``.
+    rate_hz
+        The rate at which each neighbourhood was recorded before it was resampled to 30 kHz, shape
+        ``(geometries,)``.
     """
 
     waveforms: Tensor
     contacts_um: Tensor
     present: Tensor
     twin_of: Tensor
+    rate_hz: Tensor
 
     def to(self, device: torch.device | str) -> "Bank":
         """Return the bank on another device."""
@@ -63,9 +68,13 @@ def build_bank(
     n_variants: int = 4,
     twin_fraction: float = 0.4,
     seed: int = 0,
-    n_jobs: int = 1,
+    n_jobs: int | None = None,
+    lowest_rate_hz: float = 15_000.0,
 ) -> Bank:
     """Place cells of a library around random neighbourhoods.
+
+    Half of the neighbourhoods are recorded at 30 kHz, the others at a rate of 15 to 30 kHz: they have lost
+    what lies above it.
 
     Parameters
     ----------
@@ -78,25 +87,42 @@ def build_bank(
     seed
         Seed of all placements.
     n_jobs
-        Parallel workers over neighbourhoods.
+        Parallel workers over neighbourhoods; ``None`` leaves it to ``joblib.parallel_config``.
+    lowest_rate_hz
+        Lowest rate of a recording; 30,000 for no variation.
     """
     from joblib import Parallel, delayed
 
     chunks = [range(start, min(start + 8, n_geometries)) for start in range(0, n_geometries, 8)]
     results = Parallel(n_jobs=n_jobs)(
-        delayed(_neighbourhoods)(library, chunk, n_units, n_variants, twin_fraction, seed) for chunk in chunks
+        delayed(_neighbourhoods)(library, chunk, n_units, n_variants, twin_fraction, lowest_rate_hz, seed)
+        for chunk in chunks
     )
     parts = [part for result in results for part in result]  # pyright: ignore[reportOptionalIterable]
     return Bank(*(torch.from_numpy(np.stack(column)) for column in zip(*parts, strict=True)))
 
 
-def _neighbourhoods(library, indices, n_units, n_variants, twin_fraction, seed) -> list[tuple[NDArray, ...]]:
+def _neighbourhoods(
+    library, indices, n_units, n_variants, twin_fraction, lowest_rate_hz, seed
+) -> list[tuple[NDArray, ...]]:
     return [
-        _neighbourhood(library, stream(seed, "bank", i), n_units, n_variants, twin_fraction) for i in indices
+        _neighbourhood(
+            library,
+            stream(seed, "bank", i),
+            n_units,
+            n_variants,
+            twin_fraction,
+            _recording_rate(stream(seed, "bank rate", i), lowest_rate_hz),
+        )
+        for i in indices
     ]
 
 
-def _neighbourhood(library, random, n_units, n_variants, twin_fraction) -> tuple[NDArray, ...]:
+def _recording_rate(random: np.random.Generator, lowest_hz: float) -> float:
+    return RATE_HZ if random.random() < 0.5 else float(random.uniform(min(lowest_hz, RATE_HZ), RATE_HZ))
+
+
+def _neighbourhood(library, random, n_units, n_variants, twin_fraction, rate_hz) -> tuple[NDArray, ...]:
     contacts = draw_contacts(random)
     n_contacts = len(contacts)
     cell_of = random.integers(len(library), size=n_units)
@@ -127,11 +153,28 @@ def _neighbourhood(library, random, n_units, n_variants, twin_fraction) -> tuple
         spikes = random.choice(len(cell.courses), n_variants)
         voltage = cell.potentials_uv(contacts, position_um=position[unit], rotation=rotation[unit])
         waveforms[unit, :, :n_contacts] = resampled(
-            voltage[spikes], stretch=float(stretch[unit]), shift=random.uniform(-0.5, 0.5, n_variants)
+            voltage[spikes],
+            stretch=float(stretch[unit]),
+            shift=random.uniform(-0.5, 0.5, n_variants),
+            rate_hz=rate_hz,
         )
     where, present = np.zeros((MAX_CONTACTS, 2), np.float32), np.zeros(MAX_CONTACTS, bool)
     where[:n_contacts], present[:n_contacts] = contacts[:, :2], True
-    return waveforms, where, present, twin_of
+    return waveforms, where, present, twin_of, np.asarray(rate_hz, np.float32)
+
+
+def recorder_gain(frequency_hz: Any, rate_hz: Any) -> Any:
+    """Return what a recorder of that rate keeps at each frequency: 0 to 1, half at .45 of its rate.
+
+    Takes arrays or tensors. At 30 kHz and above next to nothing is lost, because spikes and noise are
+    band-limited before.
+
+    Examples
+    --------
+    >>> recorder_gain(np.array([3000.0, 6750.0, 9000.0]), 15_000.0).round(3)
+    array([1.  , 0.5 , 0.01])
+    """
+    return 1 / (1 + (frequency_hz / (0.45 * rate_hz)) ** 16)
 
 
 def resampled(
@@ -140,6 +183,7 @@ def resampled(
     stretch: float = 1.0,
     shift: np.ndarray | float = 0.0,
     band_hz: tuple[float, float] = (300.0, 6000.0),
+    rate_hz: float = RATE_HZ,
 ) -> np.ndarray:
     """Band-pass (zero phase), stretch in time, shift and resample 40 kHz spikes to the bank's 30 kHz.
 
@@ -153,6 +197,8 @@ def resampled(
         Sub-sample delays, in samples at 30 kHz, shape ``(spikes,)``.
     band_hz
         Second-order Butterworth magnitudes, applied twice (as zero-phase filtering does).
+    rate_hz
+        Rate of the recording that was resampled to 30 kHz; what lies above its Nyquist frequency is lost.
 
     Returns
     -------
@@ -173,7 +219,7 @@ def resampled(
     spectrum = np.fft.rfft(voltage_uv, _PADDED)
     with np.errstate(divide="ignore"):
         high_pass = 1 / (1 + (band_hz[0] / frequency) ** 4)
-    gain = high_pass / (1 + (frequency / band_hz[1]) ** 4)
+    gain = high_pass / (1 + (frequency / band_hz[1]) ** 4) * recorder_gain(frequency, rate_hz)
     delay = np.broadcast_to(np.asarray(shift, dtype=float), (n_spikes,)) / RATE_HZ
     phase = np.exp(-2j * np.pi * frequency * delay[:, None])[:, None, :]
     # Truncating the spectrum from 20 to 15 kHz is the resampling from 40 to 30 kHz.

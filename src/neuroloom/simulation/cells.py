@@ -154,7 +154,7 @@ def simulate(
     MissingDependency
         If Arbor is not installed.
     """
-    arbor = _arbor()
+    arbor = require_arbor()
     times_s = np.arange(0, duration_ms, 1.0)
     drive = mean_na + noise_na * pink_noise(len(times_s), seed=seed)
     model, tree = _cable_cell(arbor, spec, max_extent_um=max_extent_um, times_ms=times_s, drive_na=drive)
@@ -267,7 +267,7 @@ def _cable_cell(arbor: Any, spec: CellSpec, *, max_extent_um: float, times_ms, d
     return arbor.cable_cell(tree, decor, arbor.label_dict(), policy), tree
 
 
-def _arbor() -> Any:
+def require_arbor() -> Any:
     try:
         import arbor
     except ImportError:

@@ -1,7 +1,8 @@
 """Training scenes made on the fly from a bank of units: sums of spikes and noise, on any device.
 
-Everything is in units of each contact's noise (standard deviation 1), as the sorter scales recordings, and
-at 30 kHz. A batch is a pure function of its generator's seed.
+Everything is in units of each contact's noise (standard deviation 1, up to errors of gain), as the sorter
+scales recordings, and at 30 kHz, whatever rate a neighbourhood was recorded at. Contacts stand in random
+order, absent ones last. A batch is a pure function of its generator's seed.
 """
 
 from typing import NamedTuple
@@ -9,7 +10,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from neuroloom.simulation.bank import N_SAMPLES, RATE_HZ, TROUGH, Bank
+from neuroloom.simulation.augmentations import contact_order, gain_errors
+from neuroloom.simulation.bank import N_SAMPLES, RATE_HZ, TROUGH, Bank, recorder_gain
+from neuroloom.simulation.draws import Draw
 
 WINDOW = 128  # samples the detector sees: 4.3 ms
 SNIPPET, SNIPPET_TROUGH = 64, 20  # samples the extractor sees: .7 ms before the trough, 1.4 ms after
@@ -72,7 +75,7 @@ def detector_batch(
     smallest, largest
         Range of the units' peaks (log-uniform), in noise units.
     """
-    draw = _Draw(generator)
+    draw = Draw(generator)
     foreground, background = 6, 8
     geometry = draw.integers(bank.waveforms.shape[0], n_windows)
     # Between 0 and 3 spikes expected per window, and any number of distant ones.
@@ -98,11 +101,18 @@ def detector_batch(
     start = starts[row, slot]
     voltage = _add_spikes(shapes, row, start, n_rows=n_windows, length=WINDOW)
     present = _with_dead_contacts(draw, bank.present[geometry])
-    voltage = (voltage + coloured_noise(draw, n_windows, WINDOW)) * draw.uniform(0.9, 1.1, n_windows, 1, 1)
+    voltage = voltage + coloured_noise(draw, n_windows, WINDOW, rate_hz=bank.rate_hz[geometry])
     # What remains visible on the present contacts decides whether a spike is one.
     seen = (shapes.abs().amax(dim=2) * present[row]).amax(dim=1)
     labels = _labels(row, start + TROUGH, seen >= SMALLEST_SPIKE, n_windows)
-    return DetectorBatch(voltage * present[..., None], bank.contacts_um[geometry], present, labels)
+    voltage *= (gain_errors(draw, *present.shape) * present)[..., None]
+    order = contact_order(draw, present)
+    return DetectorBatch(
+        voltage.gather(1, order[..., None].expand_as(voltage)),
+        bank.contacts_um[geometry].gather(1, order[..., None].expand(-1, -1, 2)),
+        present.gather(1, order),
+        labels,
+    )
 
 
 def extractor_batch(
@@ -129,7 +139,7 @@ def extractor_batch(
     overlap
         Share of snippets with another unit's spike on top.
     """
-    draw = _Draw(generator)
+    draw = Draw(generator)
     n_geometries, in_bank = bank.waveforms.shape[:2]
     geometry = draw.integers(n_geometries, n_scenes)
     order = draw.uniform(0, 1, n_scenes, in_bank).argsort(dim=1)
@@ -173,17 +183,27 @@ def extractor_batch(
 
     voltage = _add_spikes(torch.cat(shapes), torch.cat(row), torch.cat(start), n_rows=rows, length=SNIPPET)
     # Noise has one colour per scene; it is drawn longer than the snippet, so that it does not wrap around.
-    noise = coloured_noise(draw, n_scenes, 128, per_row=n_units * n_snippets).reshape(rows, -1, 128)
+    rate_hz = bank.rate_hz[geometry]
+    noise = coloured_noise(draw, n_scenes, 128, per_row=n_units * n_snippets, rate_hz=rate_hz)
     present = _with_dead_contacts(draw, bank.present[geometry])
     voltage = (voltage + noise[..., :SNIPPET]).reshape(*shape, -1, SNIPPET)
-    voltage = voltage * present[:, None, None, :, None]
-    return ExtractorBatch(voltage, bank.contacts_um[geometry], present, amplitude)
+    voltage *= (gain_errors(draw, *present.shape) * present)[:, None, None, :, None]
+    order = contact_order(draw, present)
+    return ExtractorBatch(
+        voltage.gather(3, order[:, None, None, :, None].expand_as(voltage)),
+        bank.contacts_um[geometry].gather(1, order[..., None].expand(-1, -1, 2)),
+        present.gather(1, order),
+        amplitude,
+    )
 
 
-def coloured_noise(draw: "_Draw", n_rows: int, n_samples: int, *, per_row: int = 1) -> Tensor:
+def coloured_noise(
+    draw: Draw, n_rows: int, n_samples: int, *, per_row: int = 1, rate_hz: Tensor | None = None
+) -> Tensor:
     """Return band-limited noise of unit variance, shape ``(n_rows * per_row, 8, n_samples)``.
 
-    Each row has its own colour (white to 1/f), pass band and share of noise common to all contacts.
+    Each row has its own colour (white to 1/f), pass band and share of noise common to all contacts; with
+    `rate_hz` (shape ``(n_rows,)``) it is noise recorded at that rate and resampled to 30 kHz.
     """
     frequency = torch.fft.rfftfreq(n_samples, 1 / RATE_HZ, device=draw.device)
     low = draw.uniform(200, 450, n_rows, 1)
@@ -191,6 +211,8 @@ def coloured_noise(draw: "_Draw", n_rows: int, n_samples: int, *, per_row: int =
     slope = draw.uniform(-0.6, 0.6, n_rows, 1).clamp(min=0)
     safe = frequency.clamp(min=1.0)
     gain = (safe / 1000) ** -slope / (1 + (low / safe) ** 4) / (1 + (safe / high) ** 4)
+    if rate_hz is not None:
+        gain = gain * recorder_gain(frequency, rate_hz[:, None])
     gain[:, 0] = 0
     gain = gain / (gain.square().sum(dim=1, keepdim=True) * 2 / n_samples).sqrt()  # (rows, frequencies)
     white = draw.normal(n_rows, per_row, 9, n_samples)
@@ -200,27 +222,7 @@ def coloured_noise(draw: "_Draw", n_rows: int, n_samples: int, *, per_row: int =
     return torch.fft.irfft(spectrum, n_samples).reshape(n_rows * per_row, 8, n_samples)
 
 
-class _Draw:
-    """Random tensors of one generator."""
-
-    def __init__(self, generator: torch.Generator):
-        self.generator, self.device = generator, generator.device
-
-    def uniform(self, low: float, high: float, *shape: int) -> Tensor:
-        return torch.rand(shape, generator=self.generator, device=self.device) * (high - low) + low
-
-    def log_uniform(self, low: float, high: float, *shape: int) -> Tensor:
-        bounds = torch.tensor([low, high]).log().tolist()
-        return self.uniform(bounds[0], bounds[1], *shape).exp()
-
-    def normal(self, *shape: int) -> Tensor:
-        return torch.randn(shape, generator=self.generator, device=self.device)
-
-    def integers(self, high: int, *shape: int) -> Tensor:
-        return torch.randint(high, shape, generator=self.generator, device=self.device)
-
-
-def _spikes(bank: Bank, draw: _Draw, geometry: Tensor, unit: Tensor | None = None) -> Tensor:
+def _spikes(bank: Bank, draw: Draw, geometry: Tensor, unit: Tensor | None = None) -> Tensor:
     """One spike for every row, each a random variant of its unit: (rows, 8, 96)."""
     n_units, n_variants = bank.waveforms.shape[1:3]
     unit = draw.integers(n_units, len(geometry)) if unit is None else unit
@@ -247,7 +249,7 @@ def _labels(row: Tensor, trough: Tensor, is_spike: Tensor, n_rows: int) -> Tenso
     return labels
 
 
-def _with_dead_contacts(draw: _Draw, present: Tensor) -> Tensor:
+def _with_dead_contacts(draw: Draw, present: Tensor) -> Tensor:
     """Hide some contacts of some larger neighbourhoods."""
     alive = draw.uniform(0, 1, *present.shape) > 0.15
     affected = (draw.uniform(0, 1, len(present), 1) < 0.15) & (present.sum(dim=1, keepdim=True) > 2)

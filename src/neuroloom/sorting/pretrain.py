@@ -12,8 +12,15 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, triplet_margin_loss
 
 from neuroloom.seeds import derive
+from neuroloom.simulation.augmentations import (
+    PUBLISHED_DETECTOR,
+    PUBLISHED_EXTRACTOR,
+    Published,
+    published,
+)
 from neuroloom.simulation.bank import Bank
 from neuroloom.simulation.corpus import DetectorBatch, ExtractorBatch, detector_batch, extractor_batch
+from neuroloom.simulation.draws import Draw
 from neuroloom.training.config import TrainConfig
 from neuroloom.training.loop import TrainResult, train
 from neuroloom.training.objective import Objective
@@ -87,28 +94,50 @@ def generator_for(batch: Batch, name: str) -> torch.Generator:
     return torch.Generator(device=batch.device).manual_seed(seed)
 
 
-def detector_objective(bank: Bank, *, n_windows: int | None = None, name: str = "train") -> Objective:
-    """Return the detector's objective; with `n_windows` a fixed set for validation."""
-    return Objective(
-        n_examples=n_windows or _ENDLESS,
-        loss=detector_loss,
-        prepare=lambda batch: detector_batch(
-            bank, len(batch.indices), generator=generator_for(batch, f"detector/{name}")
-        ),
-    )
+def detector_objective(
+    bank: Bank,
+    *,
+    n_windows: int | None = None,
+    name: str = "train",
+    augmentation: Published | None = None,
+) -> Objective:
+    """Return the detector's objective; with `n_windows` a fixed set for validation.
+
+    `augmentation` is the published one, on top of scenes that already differ in amplitude, noise, colour,
+    sampling rate, gain, overlaps, and missing and permuted contacts.
+    """
+
+    def prepare(batch: Batch) -> DetectorBatch:
+        generator = generator_for(batch, f"detector/{name}")
+        made = detector_batch(bank, len(batch.indices), generator=generator)
+        if augmentation is None:
+            return made
+        return made._replace(voltage=published(Draw(generator), made.voltage, made.present, augmentation))
+
+    return Objective(n_examples=n_windows or _ENDLESS, loss=detector_loss, prepare=prepare)
 
 
 def extractor_objective(
-    bank: Bank, *, n_scenes: int | None = None, name: str = "train", loss: Any = identity_loss
+    bank: Bank,
+    *,
+    n_scenes: int | None = None,
+    name: str = "train",
+    loss: Any = identity_loss,
+    augmentation: Published | None = None,
 ) -> Objective:
-    """Return the extractor's objective; one example is one scene."""
-    return Objective(
-        n_examples=n_scenes or _ENDLESS,
-        loss=loss,
-        prepare=lambda batch: extractor_batch(
-            bank, len(batch.indices), generator=generator_for(batch, f"extractor/{name}")
-        ),
-    )
+    """Return the extractor's objective; one example is one scene. See `detector_objective`."""
+
+    def prepare(batch: Batch) -> ExtractorBatch:
+        generator = generator_for(batch, f"extractor/{name}")
+        made = extractor_batch(bank, len(batch.indices), generator=generator)
+        if augmentation is None:
+            return made
+        snippets = made.voltage.flatten(0, 2)
+        present = made.present.repeat_interleave(len(snippets) // len(made.present), dim=0)
+        changed = published(Draw(generator), snippets, present, augmentation)
+        return made._replace(voltage=changed.reshape(made.voltage.shape))
+
+    return Objective(n_examples=n_scenes or _ENDLESS, loss=loss, prepare=prepare)
 
 
 def pretrain(
@@ -119,6 +148,7 @@ def pretrain(
     config: TrainConfig,
     folder: str | os.PathLike | None = None,
     validation_size: int | None = None,
+    data_fingerprint: str | None = None,
     quiet: bool = False,
 ) -> TrainResult:
     """Train a detector or an extractor in place; a run found in `folder` is resumed.
@@ -126,7 +156,8 @@ def pretrain(
     Parameters
     ----------
     model
-        From `make_detector` or `make_extractor`; its kind decides the objective.
+        From `make_detector` or `make_extractor`; its kind decides the objective. The published
+        configurations are trained with the published augmentation, and the extractor with its loss.
     bank, held_out
         Units to train on, and units of other cells to validate on.
     config
@@ -135,6 +166,8 @@ def pretrain(
         Checkpoints and log.
     validation_size
         Windows or scenes of validation.
+    data_fingerprint
+        What the banks are made of; a run on others is not resumed.
     quiet
         No progress bar.
     """
@@ -143,17 +176,26 @@ def pretrain(
     )
     bank, held_out = bank.to(device), held_out.to(device)
     kind = str(model.kind)
+    is_paper = kind.endswith("/paper")
     if kind.startswith("detector"):
-        objective = detector_objective(bank)
+        objective = detector_objective(bank, augmentation=PUBLISHED_DETECTOR if is_paper else None)
         validation = detector_objective(held_out, n_windows=validation_size or 4096, name="validation")
     else:
-        loss = triplet_loss if kind == "extractor/paper" else identity_loss
-        objective = extractor_objective(bank, loss=loss)
+        loss = triplet_loss if is_paper else identity_loss
+        augmentation = PUBLISHED_EXTRACTOR if is_paper else None
+        objective = extractor_objective(bank, loss=loss, augmentation=augmentation)
         validation = extractor_objective(
             held_out, n_scenes=validation_size or 48, name="validation", loss=loss
         )
     return train(
-        model, objective, validation=validation, config=config, folder=folder, label=kind, quiet=quiet
+        model,
+        objective,
+        validation=validation,
+        config=config,
+        folder=folder,
+        data_fingerprint=data_fingerprint,
+        label=kind,
+        quiet=quiet,
     )
 
 

@@ -1,12 +1,12 @@
-"""From a cell library to weights with a card: ``python -m neuroloom.sorting.weights_making``.
+"""From a cell library to weights with a card: ``neuroloom pretrain detector`` and ``extractor``.
 
 Needs only torch, NumPy and the library: no simulator and no SpikeInterface.
 """
 
-import argparse
 import dataclasses
+import json
 import os
-import sys
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,19 @@ import numpy as np
 import torch
 from torch import nn
 
-from neuroloom.artifacts import load_artifact
+from neuroloom.artifacts import fingerprint, load_artifact, write_text
+from neuroloom.errors import DataError
 from neuroloom.seeds import derive, stream
 from neuroloom.simulation.bank import Bank, build_bank
 from neuroloom.simulation.corpus import extractor_batch
-from neuroloom.simulation.library import DEFAULT_CELLS, CellLibrary
+from neuroloom.simulation.library import CellLibrary
 from neuroloom.sorting.detector import make_detector
 from neuroloom.sorting.extractor import make_extractor
 from neuroloom.sorting.pretrain import identification_accuracy, pretrain, raw_accuracy
 from neuroloom.sorting.pretrained import load_weights, save_weights
 from neuroloom.training.config import TrainConfig
 
+_CHECKPOINT_EVERY = 500  # steps; what a kill may cost
 _NOISE_LEVELS = {"faint": (3.5, 6.0), "medium": (6.0, 10.0), "loud": (10.0, 40.0)}  # peak over noise
 
 
@@ -34,16 +36,18 @@ def make_weights(
     library: CellLibrary,
     out: str | os.PathLike,
     *,
+    library_name: str = "default",
     config: str | None = None,
     steps: int | None = None,
     minutes: float | None = None,
     batch_size: int | None = None,
     learning_rate: float = 2e-3,
+    n_cells: int | None = None,
     n_geometries: int = 512,
     held_out_fraction: float = 0.2,
     device: str = "auto",
     precision: str = "float32",
-    n_jobs: int = 1,
+    n_jobs: int | None = None,
     validation_size: int | None = None,
     start: str | os.PathLike | None = None,
     seed: int = 0,
@@ -58,23 +62,42 @@ def make_weights(
     library
         Cells; `held_out_fraction` of them never enter training and give the card's figures.
     out
-        Folder; checkpoints go to ``<out>/runs/<kind>``, where an interrupted run is resumed.
+        Folder; checkpoints go to ``<out>/runs/<kind>``, where an interrupted run is resumed. One that
+        learned from other cells or with other settings is refused.
+    library_name
+        Its path, for the command on the card; ``"default"`` for the one that comes with the package.
     config
         ``"strided"``/``"contacts"`` (default) or ``"paper"``.
     steps, minutes
-        Length of training: steps, or the number of steps that fit into these minutes on this machine.
+        Length of training: steps (1,000), or the number that fits into these minutes on this machine;
+        a resumed run keeps the number that was measured first.
     batch_size
         Windows (detector, 512) or scenes (extractor, 16) per step.
     learning_rate, device, precision, seed, quiet
         As in `TrainConfig`.
+    n_cells
+        Train on this many cells, chosen by the seed so that a larger number contains the smaller; the
+        held-out ones stay the same. ``None`` for all.
     n_geometries
-        Neighbourhoods in the training bank.
+        Neighbourhoods in the training bank, 40 units each.
+    held_out_fraction
+        Share of cells that are only judged by.
     n_jobs
-        Workers that build the bank.
+        Workers that build the bank; ``None`` leaves it to ``joblib.parallel_config``.
     validation_size
         Windows or scenes of validation.
     start
         Weights (of the same configuration) to train further; ``None`` starts afresh.
+
+    Returns
+    -------
+    Path
+        The folder of the weights.
+
+    Raises
+    ------
+    DataError
+        If there are fewer cells than asked for, or `out` holds another run.
     """
     out = Path(out)
     torch.manual_seed(derive(seed, "weights", kind))
@@ -85,6 +108,11 @@ def make_weights(
     if start is not None:
         model.load_state_dict(load_weights(start).state_dict())
     seen, unseen = split_cells(library, held_out_fraction=held_out_fraction, seed=seed)
+    seen = choose_cells(seen, n_cells, seed=seed)
+    made_of = fingerprint(
+        [cell.name for cell in seen.cells], [cell.name for cell in unseen.cells], library.source,
+        n_geometries, None if start is None else load_artifact(start).provenance,
+    )  # fmt: skip
     bank = build_bank(seen, n_geometries=n_geometries, seed=derive(seed, "bank", "train"), n_jobs=n_jobs)
     held_out = build_bank(unseen, n_geometries=64, seed=derive(seed, "bank", "held out"), n_jobs=n_jobs)
     training = TrainConfig(
@@ -99,12 +127,17 @@ def make_weights(
         precision="bfloat16" if precision == "bfloat16" else "float32",
         log_every=50,
     )
-    if minutes is not None and not (out / "runs" / kind).exists():
-        training = dataclasses.replace(training, steps=_steps_in(minutes, model, bank, held_out, training))
+    run = out / "runs" / kind
+    if minutes is not None:
+        training = dataclasses.replace(
+            training, steps=_steps_for(minutes, run, model, bank, held_out, training)
+        )
         print(f"{kind}: {training.steps} steps fit into {minutes:g} minutes", flush=True)
     total = training.total_steps(1)
     training = dataclasses.replace(
-        training, evaluate_every=max(total // 6, 1), checkpoint_every=max(total // 6, 1)
+        training,
+        evaluate_every=max(total // 6, 1),
+        checkpoint_every=max(min(total // 6, _CHECKPOINT_EVERY), 1),
     )
     started = time.monotonic()
     result = pretrain(
@@ -112,24 +145,33 @@ def make_weights(
         bank,
         held_out,
         config=training,
-        folder=out / "runs" / kind,
+        folder=run,
         validation_size=validation_size,
+        data_fingerprint=made_of,
         quiet=quiet,
     )
     card: dict[str, Any] = {
         "library": {"cells": len(library), "licence": library.licence, "source": library.source},
         "held_out_cells": [cell.name for cell in unseen.cells],
-        "training": training.identity() | {"neighbourhoods": n_geometries},
+        "training": training.identity() | {"cells": len(seen), "neighbourhoods": n_geometries},
         "minutes": round((time.monotonic() - started) / 60, 1),
-        "command": _command(kind, training, n_geometries=n_geometries, seed=seed),
+        "command": _command(
+            kind,
+            training,
+            {
+                "library": None if library_name == "default" else library_name,
+                "config": str(model.kind).partition("/")[2],
+                "cells": n_cells,
+                "geometries": n_geometries,
+                "held-out-fraction": held_out_fraction,
+                "start": start,
+            },
+        ),
         "continues": None if start is None else str(load_artifact(start).document["card"]),
         "held_out_loss": result.best_loss,
     }
     if kind == "extractor":
         card["held_out_identification"] = identification_table(model.cpu(), held_out, seed=seed)
-    print(
-        {key: card[key] for key in card if key.startswith("held_out") and key != "held_out_cells"}, flush=True
-    )
     return save_weights(model, out / kind, card=card, seed=seed)
 
 
@@ -146,6 +188,26 @@ def split_cells(
     )
 
 
+def choose_cells(library: CellLibrary, n_cells: int | None, *, seed: int) -> CellLibrary:
+    """Return some cells of a library; the seed orders them, so that a larger number contains the smaller.
+
+    Raises
+    ------
+    DataError
+        If there are not so many.
+    """
+    if n_cells is None:
+        return library
+    if not 1 <= n_cells <= len(library):
+        raise DataError(
+            f"{n_cells} cells to train on",
+            expected=f"1 to {len(library)}, the cells that are not held out",
+            remedy="pass --cells with such a number, or a larger library",
+        )
+    chosen = stream(seed, "choose cells").permutation(len(library))[:n_cells]
+    return dataclasses.replace(library, cells=tuple(library.cells[int(i)] for i in sorted(chosen)))
+
+
 def identification_table(model: nn.Module, bank: Bank, *, seed: int, n_scenes: int = 48) -> dict[str, Any]:
     """Return how often a spike is closest to its own unit's mean: embedded, and as raw voltage."""
     table = {}
@@ -157,12 +219,34 @@ def identification_table(model: nn.Module, bank: Bank, *, seed: int, n_scenes: i
     return table
 
 
-def _command(kind: str, training: TrainConfig, *, n_geometries: int, seed: int) -> str:
-    return (
-        f"python -m neuroloom.sorting.weights_making {kind} --out FOLDER --steps {training.steps} "
-        f"--batch-size {training.batch_size} --learning-rate {training.learning_rate:g} "
-        f"--geometries {n_geometries} --device {training.device} --seed {seed}"
-    )
+def _command(kind: str, training: TrainConfig, more: dict[str, Any]) -> str:
+    options = {
+        "out": "FOLDER",
+        "steps": training.steps,
+        "batch-size": training.batch_size,
+        "learning-rate": f"{training.learning_rate:g}",
+        "precision": training.precision,
+        "device": training.device,
+        "seed": training.seed,
+    } | more
+    words = [
+        word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))
+    ]
+    return f"neuroloom pretrain {kind} {shlex.join(words)}"
+
+
+def _steps_for(
+    minutes: float, run: Path, model: nn.Module, bank: Bank, held_out: Bank, config: TrainConfig
+) -> int:
+    """Measure once how many steps fit into so many minutes; a resumed run must have the same number."""
+    noted = run.with_name(f"{run.name}.steps.json")
+    if noted.exists():
+        found = json.loads(noted.read_text())
+        if found["minutes"] == minutes:
+            return int(found["steps"])
+    steps = _steps_in(minutes, model, bank, held_out, config)
+    write_text(noted, json.dumps({"minutes": minutes, "steps": steps}))
+    return steps
 
 
 def _steps_in(minutes: float, model: nn.Module, bank: Bank, held_out: Bank, config: TrainConfig) -> int:
@@ -175,48 +259,3 @@ def _steps_in(minutes: float, model: nn.Module, bank: Bank, held_out: Bank, conf
         rates.append((time.monotonic() - started) / n_steps)
     model.load_state_dict(weights)
     return max(int(60 * minutes / rates[-1] * 0.9), 1)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Parse arguments and make weights."""
-    parser = argparse.ArgumentParser(prog="python -m neuroloom.sorting.weights_making", description=__doc__)
-    parser.add_argument("kind", choices=["detector", "extractor"])
-    parser.add_argument("--library", default=DEFAULT_CELLS, help="cell library folder")
-    parser.add_argument("--out", required=True, help="where weights and checkpoints go")
-    parser.add_argument("--config", help="strided | contacts | paper")
-    parser.add_argument("--steps", type=int)
-    parser.add_argument("--minutes", type=float)
-    parser.add_argument("--batch-size", type=int)
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--geometries", type=int, default=512)
-    parser.add_argument("--held-out-fraction", type=float, default=0.2)
-    parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--start", help="weights to train further")
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args(arguments)
-    folder = make_weights(
-        given.kind,
-        CellLibrary.load(given.library),
-        given.out,
-        config=given.config,
-        steps=given.steps,
-        minutes=given.minutes,
-        batch_size=given.batch_size,
-        learning_rate=given.learning_rate,
-        n_geometries=given.geometries,
-        held_out_fraction=given.held_out_fraction,
-        device=given.device,
-        precision=given.precision,
-        n_jobs=given.jobs,
-        start=given.start,
-        seed=given.seed,
-        quiet=not sys.stderr.isatty(),
-    )
-    print(f"wrote {folder}")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
