@@ -11,6 +11,8 @@ _HEIGHT_SD = 0.15
 _LAGS = range(-3, 4)
 # Log-odds against there being a spike at any one sample of a neuron that fires a few times a second.
 _AGAINST = 8.0
+_LEAST_HEIGHT, _USUAL_HEIGHT = 0.45, 0.2
+_MOST_EXCESS, _ODD_EXCESS = 5.0, 1.8
 _MUCH_LARGER, _LAG_BIN = 4.0, 4
 
 
@@ -33,6 +35,27 @@ def contamination(sample: np.ndarray, *, refractory: int, n_samples: int) -> flo
     by_chance = len(sample) ** 2 * refractory / n_samples
     surely = max(met - 1.64 * np.sqrt(met), 0.0)
     return 1 - float(np.sqrt(1 - min(surely / (by_chance + 1), 1.0)))
+
+
+def believable(unit: np.ndarray, height: np.ndarray, misfit: np.ndarray) -> np.ndarray:
+    """Return which spikes look like their unit's: neither far too small, nor beside a remainder.
+
+    Where large spikes coincide, template matching leaves remainders that it then takes for small ones.
+
+    Parameters
+    ----------
+    unit, height, misfit
+        Of every spike, as in `Left`.
+    """
+    usual = np.array(
+        [
+            np.median(misfit[unit == one]) if np.any(unit == one) else 1.0
+            for one in range(unit.max(initial=-1) + 1)
+        ]
+    )
+    excess = misfit / np.maximum(usual[unit], 1e-9) if len(unit) else misfit
+    odd_height = np.abs(height - 1) > _USUAL_HEIGHT
+    return (height > _LEAST_HEIGHT) & (excess < _MOST_EXCESS) & ~(odd_height & (excess > _ODD_EXCESS))
 
 
 def followers(trains: list[np.ndarray], energy: np.ndarray, near: np.ndarray) -> np.ndarray:
@@ -62,8 +85,8 @@ def followers(trains: list[np.ndarray], energy: np.ndarray, near: np.ndarray) ->
 
 def spike_confidence(
     left: Iterable[Left], templates: np.ndarray, near: list[np.ndarray], *, n_spikes: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the probability that each spike is of its unit rather than not, and its height.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the probability that each spike is of its unit rather than not, its height, and its misfit.
 
     Parameters
     ----------
@@ -76,15 +99,15 @@ def spike_confidence(
     n_spikes
         How many spikes there are.
     """
-    confidence, height = np.full(n_spikes, 0.5), np.ones(n_spikes)
+    confidence, height, misfit = np.full(n_spikes, 0.5), np.ones(n_spikes), np.ones(n_spikes)
     rivals = [_Rivals(templates, unit, channels) for unit, channels in enumerate(near)]
     for chunk in left:
-        height[chunk.rows] = chunk.height
+        height[chunk.rows], misfit[chunk.rows] = chunk.height, chunk.misfit
         for unit in np.unique(chunk.unit):
             mine = chunk.unit == unit
             snippets = own_waveforms(chunk, templates, int(unit), near[unit]).reshape(int(mine.sum()), -1)
             confidence[chunk.rows[mine]] = rivals[unit].probability(snippets)
-    return confidence, height
+    return confidence, height, misfit
 
 
 class _Rivals:

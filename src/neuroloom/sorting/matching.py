@@ -18,6 +18,7 @@ _RADIUS_UM = 100.0
 # is silent in all but one of some thousand samples: this is what outweighs that, whatever the recording.
 _WOBBLE = {"threshold": 24.0, "amplitude_variance": 0.03}
 _DEAD_S = 0.0005
+_SEEN = 1.0  # in standard deviations of noise
 
 
 def match_templates(
@@ -54,7 +55,10 @@ def match_templates(
     jobs: dict[str, Any] = {"n_jobs": 1, "chunk_duration": "1s", "progress_bar": False}
     arrays = templates[:, LONG_TROUGH - _BEFORE : LONG_TROUGH + _AFTER]
     near = near_channels(np.asarray(probe.contact_positions, dtype=float), radius_um=_RADIUS_UM)
-    mask = near[np.abs(arrays).max(axis=1).argmax(axis=1)]
+    largest = np.abs(arrays).max(axis=1)  # (units, channels)
+    # What a large spike is far away would be taken for a small one there.
+    mask = (near[largest.argmax(axis=1)] & (largest > _SEEN / 2)) | (largest > _SEEN)
+    mask[np.arange(len(mask)), largest.argmax(axis=1)] = True
     keep_compiled()
     with quiet():
         if isinstance(white, np.ndarray):

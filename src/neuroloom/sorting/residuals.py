@@ -1,17 +1,20 @@
 """What known spikes leave of the voltage: each fitted with its own height and its own part of a sample."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from neuroloom.sorting.templates import LONG, LONG_TROUGH, core, cut, shift_waveforms
+from neuroloom.sorting.templates import FOR_TEMPLATE, LONG, LONG_TROUGH, core, cut, shift_waveforms
 
 _EDGE = 2 * LONG
 _STEPS = np.arange(-15, 16)  # tenths of a sample: a peeler may be one off
 _HEIGHTS = (0.4, 1.8)
+_VISIBLE = 0.7  # in units of noise: less on a channel need not be subtracted
 _SWEEPS = 2
+_WINDOW = np.arange(-LONG_TROUGH, LONG - LONG_TROUGH)
+_LOUDEST = 4  # channels of a unit on which a misfit counts
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,9 @@ class Left:
         First and last of its samples that belong to it; the others are margin.
     rows
         Which of all spikes belong to it.
-    sample, unit, height
-        Where those are within the chunk, of which unit, and how large relative to the template.
+    sample, unit, height, delay, misfit
+        Where those are within the chunk, of which unit, how large relative to the template, by what part of a
+        sample they come later than it, and the mean square of what is left around them.
     """
 
     first: int
@@ -39,6 +43,13 @@ class Left:
     sample: np.ndarray
     unit: np.ndarray
     height: np.ndarray
+    delay: np.ndarray
+    misfit: np.ndarray
+
+    def take(self, kept: np.ndarray) -> "Left":
+        """Return the same chunk with some of its spikes."""
+        columns = (self.rows, self.sample, self.unit, self.height, self.delay, self.misfit)
+        return Left(self.first, self.residual, self.inside, *(column[kept] for column in columns))
 
 
 @dataclass
@@ -56,8 +67,9 @@ class Subtraction:
 
     def __post_init__(self):
         largest = np.abs(self.templates).max(axis=1, initial=0)  # (units, channels)
+        self.loudest = np.argsort(-largest, axis=1, kind="stable")[:, :_LOUDEST]
         self.order = np.argsort(-largest.max(axis=1, initial=0), kind="stable")  # the largest first
-        self.channels = [np.flatnonzero(line > min(0.5, line.max(initial=0) / 2)) for line in largest]
+        self.channels = [np.flatnonzero(line > min(_VISIBLE, line.max(initial=0) / 2)) for line in largest]
 
     def chunks(self, traces: Any, sample: np.ndarray, unit: np.ndarray, *, chunk: int) -> Iterator[Left]:
         """Yield what is left of a recording, chunk by chunk; spikes whose template hangs over an end stay.
@@ -76,7 +88,7 @@ class Subtraction:
             first, last = max(start - _EDGE, 0), min(stop + _EDGE, len(traces))
             residual = np.array(traces[first:last], dtype=np.float32)
             rows = np.arange(*np.searchsorted(sample, [first + LONG_TROUGH, last - LONG + LONG_TROUGH + 1]))
-            height = self.subtract(residual, sample[rows] - first, unit[rows])
+            height, delay = self.subtract(residual, sample[rows] - first, unit[rows])
             here = (sample[rows] >= start) & (sample[rows] < stop)
             yield Left(
                 first,
@@ -86,25 +98,33 @@ class Subtraction:
                 sample[rows[here]] - first,
                 unit[rows[here]],
                 height[here],
+                delay[here],
+                self._misfit(residual, sample[rows[here]] - first, unit[rows[here]]),
             )
 
-    def subtract(self, residual: np.ndarray, sample: np.ndarray, unit: np.ndarray) -> np.ndarray:
-        """Subtract spikes from a chunk in place and return how high each is.
+    def subtract(
+        self, residual: np.ndarray, sample: np.ndarray, unit: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Subtract spikes from a chunk in place and return how high each is and how late, in samples.
 
         All are first taken as their templates; then each is fitted to what the others leave.
         """
         height, step = np.ones(len(sample)), np.full(len(sample), len(_STEPS) // 2)
         members = [(int(one), np.flatnonzero(unit == one)) for one in self.order]
         members = [(one, mine) for one, mine in members if len(mine)]
+        middle = len(_STEPS) // 2
         for one, mine in members:
-            self._add(residual, sample[mine], one, height[mine], step[mine], sign=-1.0)
+            waveforms = np.broadcast_to(self._bank(one)[middle], (len(mine), LONG, len(self.channels[one])))
+            self._add(residual, sample[mine], one, -waveforms)
         for _ in range(_SWEEPS):
             for one, mine in members:
-                self._add(residual, sample[mine], one, height[mine], step[mine], sign=1.0)
-                snippets = cut(residual, sample[mine], self.channels[one])
+                bank = self._bank(one)
+                before = height[mine, None, None].astype(np.float32) * bank[step[mine]]
+                snippets = cut(residual, sample[mine], self.channels[one]) + before
                 step[mine], height[mine] = self._fit(snippets.reshape(len(mine), -1), one)
-                self._add(residual, sample[mine], one, height[mine], step[mine], sign=-1.0)
-        return height
+                after = height[mine, None, None].astype(np.float32) * bank[step[mine]]
+                self._add(residual, sample[mine], one, before - after)
+        return height, _STEPS[step] / 10
 
     def _fit(self, snippets: np.ndarray, unit: int) -> tuple[np.ndarray, np.ndarray]:
         bank = self._bank(unit)
@@ -115,6 +135,14 @@ class Subtraction:
         height = matched[np.arange(len(step)), step] / energy[step]
         return step, np.clip(height, *_HEIGHTS)
 
+    def _misfit(self, residual: np.ndarray, sample: np.ndarray, unit: np.ndarray) -> np.ndarray:
+        misfit = np.zeros(len(sample))
+        for one in np.unique(unit):
+            mine = np.flatnonzero(unit == one)
+            around = core(cut(residual, sample[mine], self.loudest[one]))
+            misfit[mine] = np.einsum("stc,stc->s", around, around) / around[0].size
+        return misfit
+
     def _bank(self, unit: int) -> np.ndarray:
         if unit not in self._shifted:
             template = self.templates[unit][None][:, :, self.channels[unit]]
@@ -122,32 +150,62 @@ class Subtraction:
             self._shifted[unit] = (bank * _taper()[:, None]).astype(np.float32)
         return self._shifted[unit]
 
-    def _add(
-        self,
-        residual: np.ndarray,
-        sample: np.ndarray,
-        unit: int,
-        height: np.ndarray,
-        step: np.ndarray,
-        *,
-        sign: float,
-    ) -> None:
-        waveforms = (sign * height[:, None, None]).astype(np.float32) * self._bank(unit)[step]
-        window = np.arange(-LONG_TROUGH, LONG - LONG_TROUGH)
-        channels = self.channels[unit]
-        apart = np.diff(sample, prepend=-LONG) >= LONG
-        if apart.all():  # no two overlap, so that plain indexing adds each once
-            residual[(sample[:, None] + window)[:, :, None], channels] += waveforms
+    def _add(self, residual: np.ndarray, sample: np.ndarray, unit: int, waveforms: np.ndarray) -> None:
+        index = (sample[:, None] + _WINDOW)[:, :, None], self.channels[unit]
+        if (np.diff(sample) >= LONG).all():  # no two overlap, so that plain indexing adds each once
+            residual[index] += waveforms
         else:
-            np.add.at(residual, ((sample[:, None] + window)[:, :, None], channels), waveforms)
+            np.add.at(residual, index, waveforms)
 
 
-def own_waveforms(left: Left, templates: np.ndarray, unit: int, channels: np.ndarray) -> np.ndarray:
-    """Return the core of one unit's spikes, freed of all others and aligned, ``(spikes, 64, channels)``."""
+def own_waveforms(
+    left: Left, templates: np.ndarray, unit: int, channels: np.ndarray, *, height_sd: float = 0.0
+) -> np.ndarray:
+    """Return the core of one unit's spikes, freed of all others and aligned, ``(spikes, 64, channels)``.
+
+    One neuron's spikes vary in height, which makes no two of it: with `height_sd`, the relative standard
+    deviation that is usual, heights are brought together until such a variation is no larger than noise.
+    """
     mine = left.unit == unit
-    snippets = core(cut(left.residual, left.sample[mine], channels))
     own = core(templates[unit][None])[0][:, channels]
-    return snippets + left.height[mine, None, None].astype(np.float32) * own
+    nearer = 1 / np.sqrt(1 + (height_sd * np.linalg.norm(own)) ** 2)
+    height = 1 + (left.height[mine, None, None].astype(np.float32) - 1) * np.float32(nearer)
+    return core(_aligned(left, mine, channels)) + height * own
+
+
+def sharper(templates: np.ndarray, chunks: Iterable[Left], *, most: int = FOR_TEMPLATE) -> np.ndarray:
+    """Return templates with what their spikes, aligned to parts of a sample, leave on average added.
+
+    A mean of spikes that are aligned to whole samples is blurred, and what it leaves of large spikes is as
+    large as small ones.
+
+    Parameters
+    ----------
+    templates
+        Shape ``(units, 128, channels)``.
+    chunks
+        Of the recording without its spikes, from `Subtraction.chunks`.
+    most
+        Spikes per unit.
+    """
+    added, weight = np.zeros_like(templates), np.zeros(len(templates))
+    channels = np.arange(templates.shape[2])
+    for left in chunks:
+        for unit in np.unique(left.unit[weight[left.unit] < most]):
+            mine = np.flatnonzero(left.unit == unit)
+            mine = mine[(left.height[mine] > 0.6) & (left.height[mine] < 1.6)][:most]
+            remains = _aligned(left, mine, channels)
+            # Unresolved overlaps are rare and large.
+            bound = 4 * np.median(np.abs(remains)) + 1e-6
+            added[unit] += np.clip(remains, -bound, bound).sum(axis=0)
+            weight[unit] += left.height[mine].sum()
+    return templates + added / np.maximum(weight, 1)[:, None, None]
+
+
+def _aligned(left: Left, chosen: np.ndarray, channels: np.ndarray) -> np.ndarray:
+    snippets = cut(left.residual, left.sample[chosen], channels)
+    turn = np.exp(2j * np.pi * np.fft.rfftfreq(LONG) * left.delay[chosen, None])
+    return np.fft.irfft(np.fft.rfft(snippets, axis=1) * turn[:, :, None], LONG, axis=1).astype(np.float32)
 
 
 def _taper() -> np.ndarray:

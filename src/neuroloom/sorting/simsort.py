@@ -16,14 +16,14 @@ from torch import nn
 
 from neuroloom.seeds import derive
 from neuroloom.sorting.clustering import cluster_embeddings, merge_alike, without_composites
-from neuroloom.sorting.confidence import contamination, followers, spike_confidence
+from neuroloom.sorting.confidence import believable, contamination, followers, spike_confidence
 from neuroloom.sorting.embedding import apply_model
 from neuroloom.sorting.events import Events, SnippetReader, find_events, find_troughs, near_channels
 from neuroloom.sorting.matching import match_templates
 from neuroloom.sorting.neighbourhoods import cover
 from neuroloom.sorting.noise import measure_noise
 from neuroloom.sorting.pretrained import bundled_weights, load_weights
-from neuroloom.sorting.residuals import Left, Subtraction, own_waveforms
+from neuroloom.sorting.residuals import Left, Subtraction, own_waveforms, sharper
 from neuroloom.sorting.scanning import iterate_chunks
 from neuroloom.sorting.splitting import MOST_SPIKES, split_spikes
 from neuroloom.sorting.templates import (
@@ -56,6 +56,7 @@ _LEFT_OVER_SAMPLES = 20  # nearer to a spike, what is left over is the spike's o
 _LEAST_DISTANCE = 6.0  # of a template from nothing, in standard deviations; noise itself makes 4
 _REFRACTORY_S = 0.0015
 _LEAST_PURE = 0.6
+_HEIGHT_SD = 0.08  # how much the spikes of one neuron usually vary in height
 _MOST_REPEATS = 6
 _MOST_IN_MAP = 5000
 
@@ -299,12 +300,15 @@ class _Run:
         templates = self.whitener.templates(units.templates)
         traces = white if isinstance(white, np.ndarray) else _Traces(white)
         left = Subtraction(templates).chunks(traces, sample, unit, chunk=self.chunk)
-        confidence, amplitude = spike_confidence(left, templates, self._compared(units), n_spikes=len(sample))
+        near = self._compared(units)
+        confidence, amplitude, misfit = spike_confidence(left, templates, near, n_spikes=len(sample))
+        rows = np.flatnonzero(believable(unit, amplitude, misfit))
+        sample, unit, confidence, amplitude = sample[rows], unit[rows], confidence[rows], amplitude[rows]
         of_units = np.zeros(len(units))
         for one in range(len(units)):
             mine = unit == one
             foreign = contamination(sample[mine], refractory=self.refractory, n_samples=self.all_samples)
-            of_units[one] = confidence[mine].mean() * (1 - foreign)
+            of_units[one] = confidence[mine].mean() * (1 - foreign) if mine.any() else 0.0
         on_map = kept[learned["map_unit"]] if len(learned["map_unit"]) else np.zeros(0, bool)
         shown = (
             learned["map_sample"][on_map],
@@ -324,9 +328,9 @@ class _Run:
 
     def _settled(self, units: Units) -> tuple[Units, np.ndarray, np.ndarray]:
         """Find all spikes, and leave out units until those that remain keep their refractory periods."""
-        sample = unit = np.zeros(0, np.int64)
+        units, sample, unit = self._found(units)
         for _ in range(_MOST_REPEATS):
-            sample, unit = self._match(units, self.white)
+            units, sample, unit = self._found(units)
             trains = [sample[unit == one] for one in range(len(units))]
             pure = np.array(
                 [1 - contamination(t, refractory=self.refractory, n_samples=self.n_samples) for t in trains]
@@ -342,6 +346,20 @@ class _Run:
                 break
             units = units.take(~unsound)
         return units, sample, unit
+
+    def _found(self, units: Units) -> tuple[Units, np.ndarray, np.ndarray]:
+        """Return spikes that look like their units', and the units with templates sharpened on them."""
+        sample, unit = self._match(units, self.white)
+        height, misfit = np.ones(len(sample)), np.ones(len(sample))
+
+        def seen() -> Iterator[Left]:
+            for left in Subtraction(units.templates).chunks(self.scaled, sample, unit, chunk=self.chunk):
+                height[left.rows], misfit[left.rows] = left.height, left.misfit
+                yield left
+
+        units = Units(sharper(units.templates, seen()), units.count, units.whole)
+        kept = believable(unit, height, misfit)
+        return units, sample[kept], unit[kept]
 
     def _worst(self, units: Units, pure: np.ndarray) -> np.ndarray:
         """Return the units that are not to be trusted and less than all around them."""
@@ -378,9 +396,9 @@ class _Run:
         for one in np.flatnonzero(~units.whole):
             chosen[order[unit[order] == one][:MOST_SPIKES]] = True
         for left in Subtraction(templates).chunks(self.white, sample, unit, chunk=self.chunk):
-            left = _only(left, chosen)
+            left = left.take(chosen[left.rows])
             for one in np.unique(left.unit):
-                own = own_waveforms(left, templates, int(one), channels[one])
+                own = own_waveforms(left, templates, int(one), channels[one], height_sd=_HEIGHT_SD)
                 waveforms[one].append(own.astype(np.float16))
                 samples[one].append(left.sample[left.unit == one] + left.first)
         parted = []
@@ -588,9 +606,3 @@ class _Traces:
 
     def __getitem__(self, samples: slice) -> np.ndarray:
         return self.recording.get_traces(start_frame=samples.start, end_frame=samples.stop)
-
-
-def _only(left: Left, chosen: np.ndarray) -> Left:
-    kept = chosen[left.rows]
-    rows, sample, unit, height = left.rows[kept], left.sample[kept], left.unit[kept], left.height[kept]
-    return Left(left.first, left.residual, left.inside, rows, sample, unit, height)
