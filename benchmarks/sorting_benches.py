@@ -114,19 +114,40 @@ def make_bench(name: str, seed: int, folder: Path, *, sources: Sources, duration
     return _OTHERS[name](seed, folder, sources, duration_s)
 
 
-def bench_a(name: str, seed: int, *, rate_hz: float = 30_000.0, duration_s: float = 60.0) -> Bench:
-    """Return one of SpikeInterface's ground-truth recordings."""
+def bench_a(
+    name: str,
+    seed: int,
+    *,
+    rate_hz: float = 30_000.0,
+    duration_s: float = 60.0,
+    noise_uv: float | None = None,
+) -> Bench:
+    """Return one of SpikeInterface's ground-truth recordings, if wanted with another noise than its own."""
+    chosen = BENCH_A[name] if noise_uv is None else BENCH_A[name] | {"noise_uv": noise_uv}
+    return ground_truth(seed, **chosen, rate_hz=rate_hz, duration_s=duration_s)
+
+
+def ground_truth(
+    seed: int,
+    *,
+    columns: tuple[int, int, float],
+    n_units: int,
+    noise_uv: float,
+    rate_hz: float = 30_000.0,
+    duration_s: float = 60.0,
+) -> Bench:
+    """Return a recording of SpikeInterface's on a probe of (columns, contacts in each, pitch in um)."""
     from spikeinterface.core import generate_ground_truth_recording
 
-    columns, rows, pitch = BENCH_A[name]["columns"]
+    n_channels = columns[0] * columns[1]
     recording, truth = generate_ground_truth_recording(
         durations=[duration_s],
         sampling_frequency=rate_hz,
-        num_channels=columns * rows,
-        num_units=BENCH_A[name]["n_units"],
-        probe=_columns(columns, rows, pitch),
+        num_channels=n_channels,
+        num_units=n_units,
+        probe=_columns(*columns),
         generate_sorting_kwargs=_FIRING,
-        noise_kwargs={"noise_levels": BENCH_A[name]["noise_uv"], "strategy": "on_the_fly"},
+        noise_kwargs={"noise_levels": noise_uv, "strategy": "on_the_fly"},
         generate_unit_locations_kwargs=_PLACES,
         seed=seed,
     )

@@ -1,0 +1,186 @@
+"""How simsort's cost grows with the recording, and its accuracy with what its extractor was trained on.
+
+cost
+    CPU and wall seconds and peak memory against minutes of a tetrode and against channels (two columns, 20
+    um; one unit per 1.6 channels), each run in a process of its own. With --peers, theirs beside ours.
+learning
+    The claim of the SimSort paper (Zhang et al. 2025): an extractor is trained on --cells cells of the
+    library and on --neighbourhoods placements of 40 units around a probe (the scenes that it may draw
+    from), with equal steps; then judged by spikes of cells that none of them met (share of spikes nearest
+    to their own unit's mean) and by sorting tetrode-10 with it. Networks that are in --work already are not
+    trained again.
+
+    python benchmarks/sorting_scaling.py cost --minutes 1 3 10 --channels 4 32 64 384
+    python benchmarks/sorting_scaling.py learning --work FOLDER --steps 400 --figure scaling.svg
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sorting_benches import BENCH_A, Sources, ground_truth, make_bench
+from table import Row, conditions, finish
+
+from neuroloom.artifacts import load_artifact
+from neuroloom.simulation.library import DEFAULT_CELLS, CellLibrary
+from neuroloom.sorting.spikeinterface_runs import quiet
+from neuroloom.sorting.weights_making import make_weights
+from neuroloom.threads import set_threads
+from sorting import run_one, save, warm
+
+COSTS = ("cpu_s", "wall_s", "peak_mb")
+_LEVELS = ("faint", "medium", "loud")
+_LARGE_CHANNELS, _LARGE_S = 128, 10.0  # from so many channels on, so many seconds
+
+
+def cost(args: argparse.Namespace) -> list[Row]:
+    """Return a row for each recording, cost and peer."""
+    tetrode = BENCH_A["tetrode-5"]
+    runs: list[tuple[str, dict[str, Any], float]] = [
+        (f"tetrode {minutes:g} min", tetrode, 60 * minutes) for minutes in args.minutes
+    ]
+    for n_channels in args.channels:
+        layout = {"columns": (2, n_channels // 2, 20.0), "n_units": round(n_channels / 1.6), "noise_uv": 5.0}
+        seconds = args.seconds if n_channels < _LARGE_CHANNELS else _LARGE_S
+        runs.append((f"{n_channels} channels {seconds:g} s", layout, seconds))
+    rows = []
+    for name, layout, duration_s in runs:
+        found: dict[str, dict[str, float]] = {}
+        with tempfile.TemporaryDirectory() as scratch:
+            with quiet():
+                bench = ground_truth(args.seeds[0], **layout, duration_s=duration_s)
+            folder = save(bench, Path(scratch) / "recording")
+            for sorter in ("simsort", *args.peers):
+                warm(sorter, folder, args, motion=bench.motion)
+                found[sorter] = run_one(sorter, folder, bench, args, seed=args.seeds[0])
+                figures = {key: round(value, 3) for key, value in found[sorter].items()}
+                print(f"{name} {sorter}: {figures}", flush=True)
+        told = conditions("spikeinterface", "torch", seed=args.seeds[0], duration_s=duration_s)
+        for peer in args.peers or [None]:
+            for column in COSTS:
+                ours = found["simsort"][column]
+                other = None if peer is None else found[peer][column]
+                unit = "MB" if column == "peak_mb" else "s"
+                ratio = other / ours if other else None
+                rows.append(Row(f"{name}: {column}", ours, other, unit, ratio, told | {"peer": peer}))
+    return rows
+
+
+def learning(args: argparse.Namespace) -> list[Row]:
+    """Return a row for each network and figure."""
+    library = CellLibrary.load(args.library)
+    most = max(args.neighbourhoods)
+    wanted = [("cells", n, {"n_cells": n, "n_geometries": most}) for n in args.cells]
+    wanted += [("neighbourhoods", n, {"n_cells": None, "n_geometries": n}) for n in args.neighbourhoods]
+    rows, points = [], []
+    for kind, number, sizes in wanted:
+        name = f"{number} {kind}"
+        folder = args.work / name.replace(" ", "-") / "extractor"
+        if not folder.exists():
+            print(f"training on {name}", flush=True)
+            make_weights(
+                "extractor",
+                library,
+                folder.parent,
+                **sizes,
+                steps=args.steps,
+                batch_size=args.batch_size,
+                seed=0,
+                device="cpu",
+                quiet=True,
+            )
+        card = load_artifact(folder).document["card"]
+        figures = {level: card["held_out_identification"][level]["embedded"] for level in _LEVELS}
+        if not args.no_sorting:
+            figures |= _sorted_with(folder, card, args)
+        print(f"{name}: {figures}", flush=True)
+        points.append((kind, number, figures))
+        told = conditions("torch", steps=args.steps, batch_size=args.batch_size, seeds=args.seeds, **sizes)
+        rows += [Row(f"{name}: {figure}", value, conditions=told) for figure, value in figures.items()]
+    if args.figure:
+        draw(points, args.figure)
+    return rows
+
+
+def _sorted_with(folder: Path, card: dict[str, Any], args: argparse.Namespace) -> dict[str, float]:
+    args = argparse.Namespace(**vars(args) | {"extractor": folder})
+    sources = Sources(arbor=args.library, not_trained_on=tuple(card["held_out_cells"]))
+    figures = {}
+    for bench_name in args.bench:
+        accuracies = []
+        for seed in args.seeds:
+            with tempfile.TemporaryDirectory() as scratch:
+                with quiet():
+                    bench = make_bench(bench_name, seed, Path(scratch), sources=sources)
+                saved = save(bench, Path(scratch) / "recording")
+                accuracies.append(run_one("simsort", saved, bench, args, seed=seed)["accuracy"])
+        figures[f"{bench_name} accuracy"] = float(np.mean(accuracies))
+    return figures
+
+
+def draw(points: list[tuple[str, int, dict[str, float]]], path: Path) -> None:
+    """Draw accuracy against cells and against neighbourhoods."""
+    from matplotlib.figure import Figure
+
+    kinds = list(dict.fromkeys(kind for kind, _, _ in points))
+    figure = Figure(figsize=(4.2 * len(kinds), 3.4), layout="constrained")
+    for axes, kind in zip(np.atleast_1d(figure.subplots(1, len(kinds), sharey=True)), kinds, strict=True):
+        numbers = [number for one, number, _ in points if one == kind]
+        for name in points[0][2]:
+            label = f"{name} spikes, own unit nearest" if name in _LEVELS else name
+            values = [figures[name] for one, _, figures in points if one == kind]
+            axes.plot(numbers, values, marker="o", linestyle="-" if name in _LEVELS else "--", label=label)
+        axes.set_xscale("log", base=2)
+        axes.set_xlabel(f"{kind} in training")
+        axes.set_xticks(numbers, [str(number) for number in numbers])
+    figure.axes[0].set_ylabel("share")
+    figure.legend(
+        *figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False
+    )
+    figure.savefig(path)
+    print(f"wrote {path}")
+
+
+def parse() -> argparse.Namespace:
+    """Parse arguments."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("part", choices=["cost", "learning"])
+    parser.add_argument("--quick", action="store_true", help="smallest sizes")
+    parser.add_argument("--json", type=Path, metavar="PATH")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--minutes", type=float, nargs="*", default=[1, 3, 10])
+    parser.add_argument("--channels", type=int, nargs="*", default=[4, 32, 64, 384])
+    parser.add_argument("--seconds", type=float, default=60.0, help="for fewer than 128 channels; else 10")
+    parser.add_argument("--peers", nargs="*", default=[], help="as in sorting.py, e.g. native:spykingcircus2")
+    parser.add_argument("--cells", type=int, nargs="*", default=[4, 8, 16, 32, 64])
+    parser.add_argument("--neighbourhoods", type=int, nargs="+", default=[8, 32, 128, 512])
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--batch-size", type=int, default=8, help="scenes per step")
+    parser.add_argument("--library", type=Path, default=DEFAULT_CELLS)
+    parser.add_argument("--work", type=Path, default=Path("scaling-weights"), help="where networks are kept")
+    parser.add_argument("--bench", nargs="+", default=["tetrode-10"])
+    parser.add_argument("--no-sorting", action="store_true", help="only judge by spikes of unmet cells")
+    parser.add_argument("--figure", type=Path, help="draw accuracy against cells and neighbourhoods")
+    parser.add_argument("--extractor", type=Path, help="weights for the costs")
+    parser.add_argument("--detector", type=Path)
+    parser.add_argument("--timeout-s", type=float, default=3600.0)
+    args = parser.parse_args()
+    if args.quick:
+        args.minutes, args.channels, args.seconds, args.seeds = [0.25], [4, 32], 15.0, args.seeds[:1]
+        args.cells, args.neighbourhoods, args.steps = [4], [8], 20
+    return args
+
+
+def main() -> None:
+    """Run, print and write the table."""
+    args = parse()
+    set_threads(1)
+    finish(cost(args) if args.part == "cost" else learning(args), args)
+
+
+if __name__ == "__main__":
+    main()
