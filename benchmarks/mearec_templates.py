@@ -1,4 +1,4 @@
-"""Make the templates of Bench B by MEArec itself: Blue Brain's thirteen L5 cells at a square tetrode.
+"""Make the templates of Bench B by MEArec itself: Blue Brain's thirteen L5 cells at a tetrode.
 
 MEArec's own chain, its mechanisms mended for NEURON 9 (`neuroloom.simulation.blue_brain`). Needed are
 LFPy besides the extra [biophysics] (``pip install --no-deps LFPy==2.3.7``), a C++ compiler, and ten minutes
@@ -23,13 +23,15 @@ from neuroloom.simulation.blue_brain import cell_models, compile_mechanisms
 PROBE = "tetrode-mea-s"  # 2 x 2 contacts, 16 um apart
 
 
-def make_templates(out: Path, *, per_cell: int, seed: int, work: Path) -> None:
+def make_templates(out: Path, *, probe: str, per_cell: int, seed: int, work: Path) -> None:
     """Write MEArec's file of templates.
 
     Parameters
     ----------
     out
         An ``.h5`` file.
+    probe
+        One of MEAutility's.
     per_cell
         Placements of each of the thirteen cells.
     seed
@@ -51,7 +53,7 @@ def make_templates(out: Path, *, per_cell: int, seed: int, work: Path) -> None:
             shutil.copytree(folder, cells / name)
     compile_mechanisms(cells / "mods")  # where MEArec looks for them
     params: dict[str, Any] = MEArec.get_default_templates_params()
-    params |= {"probe": PROBE, "n": per_cell, "seed": seed}
+    params |= {"probe": probe, "n": per_cell, "seed": seed}
     os.environ.setdefault("NEURON_MODULE_OPTIONS", "-nogui")
     with contextlib.chdir(work):  # MEArec writes its parameters into the working folder
         # With two jobs on joblib's sequential backend, every cell has a process of its own, one by one.
@@ -76,6 +78,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--probe", default=PROBE, help="a name of MEAutility, such as tetrode (of wires)")
     parser.add_argument("--per-cell", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, help="keep what is between here; by default it is removed")
@@ -89,7 +92,7 @@ def main() -> None:
             else args.work.resolve()
         )
         work.mkdir(parents=True, exist_ok=True)
-        make_templates(out, per_cell=args.per_cell, seed=args.seed, work=work)
+        make_templates(out, probe=args.probe, per_cell=args.per_cell, seed=args.seed, work=work)
 
 
 if __name__ == "__main__":
