@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from spikeinterface.core import BaseRecording, BaseSorting
 
 MOST_BYTES = 2**31  # of shapes in memory
+_RECOVERY_S = 0.01  # of amplitude after a spike, where a scenario asks for a decay in bursts
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,7 @@ def biophysical_recording(
         n_shapes=scenario.shapes,
         moved_um=moved_um,
         step_um=scenario.drift_step_um,
+        burst_decay=scenario.burst_decay,
         seed=derive(seed, "biophysical", "shapes"),
     )
     samples = {unit: _samples(train, rate_hz, n_samples) for unit, train in zip(ids, trains, strict=True)}
@@ -214,6 +216,7 @@ def _with_spikes(
     n_shapes: int,
     moved_um: np.ndarray,
     step_um: float,
+    burst_decay: float = 0.0,
     seed: int,
 ) -> tuple["BaseRecording", np.ndarray]:
     """Add spikes to a recording; also return the depth of each neuron's deepest trough in uV."""
@@ -241,6 +244,8 @@ def _with_spikes(
     ]
     samples = np.concatenate([_samples(train, rate_hz, n_samples) for train in trains])
     labels = np.concatenate(which).astype(np.int64)
+    intervals_s = np.concatenate([np.diff(train, prepend=-np.inf) for train in trains])
+    size = 1 - burst_decay * np.exp(-intervals_s / _RECOVERY_S)
     order = np.lexsort((labels, samples))
     spikes = np.zeros(len(samples), dtype=minimum_spike_dtype)
     spikes["sample_index"], spikes["unit_index"] = samples[order], labels[order]
@@ -271,7 +276,7 @@ def _with_spikes(
             MOTION_RATE_HZ,
             displacement_unit_factor=np.ones((moved.shape[1], 1)),
             parent_recording=recording,
-            amplitude_factor=weight[at_spike].astype(np.float32),
+            amplitude_factor=(weight[at_spike] * size[order]).astype(np.float32),
         )
     recording.set_channel_gains(1.0)
     recording.set_channel_offsets(0.0)

@@ -36,6 +36,7 @@ def draw_scenario(
         duration_s=duration_s,
         rate_hz=rate_hz,
         units=int(np.ceil(random.uniform(1.5, 4.5) * np.sqrt(n_contacts))),
+        burst_decay=float(random.uniform(0, 0.4)),
         distant_units=int(random.integers(10, 60)),
         noise_uv=float(np.exp(random.uniform(np.log(3), np.log(12)))),
         noise_colour=float(random.uniform(0, 0.6)),
@@ -113,7 +114,9 @@ def write_corpus(
         )
         for index in range(n_recordings)
     )
-    Parallel()(tqdm(work, total=n_recordings, desc="recordings", unit="", disable=quiet))
+    finished = Parallel(return_as="generator_unordered")(work)
+    for _ in tqdm(finished, total=n_recordings, desc="recordings", unit="", disable=quiet):
+        pass
     names = sorted(path.name for path in folder.iterdir() if re.fullmatch(r"\d{4,}", path.name))
     save_artifact(
         folder / INDEX,

@@ -32,10 +32,11 @@ def own_train(
         Sorted times in s, shape ``(spikes,)``.
     """
     intervals_s = np.diff(cell.spike_times_ms) / 1000
-    own_hz = 1 / intervals_s.mean()
+    # The run's silent ends belong to its rate too.
+    own_hz = min(1 / intervals_s.mean(), cell.rate_hz)
     wanted_hz = min(rate_hz or own_hz, own_hz)
     length = min(_PIECE, len(intervals_s))
-    pause_s = length * (1 / wanted_hz - 1 / own_hz)
+    pause_s = length * (1 / wanted_hz - intervals_s.mean())
     n_pieces = int(np.ceil(1.5 * duration_s * wanted_hz / length)) + 8
     start = random.integers(len(intervals_s), size=n_pieces)
     drawn = intervals_s[(start[:, None] + np.arange(length)) % len(intervals_s)]

@@ -167,8 +167,10 @@ def place_distant(
         # Uniform in the volume of the half shell.
         distance = np.cbrt(random.uniform(nearest_um**3, farthest_um**3))
         position = contacts_um[random.integers(len(contacts_um))] + distance * direction
-        gap = np.linalg.norm(contacts_um - position, axis=1).min()
-        position[2] += max(nearest_um - gap, 0.0)
+        # Away from the face until every contact is far.
+        beside = np.linalg.norm((contacts_um - position)[:, :2], axis=1)
+        needed = contacts_um[:, 2] + np.sqrt(np.maximum(nearest_um**2 - beside**2, 0))
+        position[2] = max(position[2], needed[beside < nearest_um].max(initial=-np.inf))
         cell = library.cells[random.integers(len(library))]
         placed.append(PlacedCell(cell, position, random_rotations(1, random=random)[0]))
     return placed

@@ -26,6 +26,9 @@ class Scenario:
     """Highest mean rate of a unit; a cell never fires faster than it did in its own simulation."""
     shapes: int = 4
     """Spikes of each cell that are used, from its shortest interval to its longest; bursts shrink by them."""
+    burst_decay: float = 0.0
+    """Beyond what the cells themselves do: a spike right after another is smaller by this share, and
+    recovers with 10 ms."""
     distant_units: int = 30
     """Neurons too far away to be sorted (60 to 150 um), whose spikes are background."""
     noise_uv: float = 5.0
@@ -55,6 +58,7 @@ class Scenario:
         for name in ("units", "distant_units", "jumps"):
             self._require(name, lambda value: value >= 0, "zero or more")
         self._require("shapes", lambda value: value >= 1, "one or more")
+        self._require("burst_decay", lambda value: 0 <= value < 1, "a fraction below 1")
         self._require("shared_noise", lambda value: 0 <= value <= 1, "a fraction between 0 and 1")
         self._require("fastest_hz", lambda value: value >= self.slowest_hz, f"at least {self.slowest_hz:g}")
 

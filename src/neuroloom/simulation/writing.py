@@ -86,6 +86,8 @@ def write_simulation(
     made = make()
     draft = folder / ".partial"
     write_text(draft / _IDENTITY, json.dumps(identity))
+    for remains in [*folder.glob(".*.draft"), *draft.glob(".*.draft")]:  # of a killed run
+        shutil.rmtree(remains) if remains.is_dir() else remains.unlink()
     _write_truth(made.sorting, folder / TRUTH)
     _write_traces(made.recording, draft / _TRACES, dtype=dtype, quiet=quiet)
     if raw:
@@ -128,8 +130,8 @@ def _is_written(folder: Path, identity: str) -> bool:
         if json.loads((folder / ".partial" / _IDENTITY).read_text()) == identity:
             return False
         found = "the beginning of another simulated recording"
-    elif not folder.exists() or not any(folder.iterdir()):
-        return False
+    elif not folder.exists() or {path.name for path in folder.iterdir()} <= {".partial"}:
+        return False  # or killed before its first word
     else:
         found = "other files"
     raise DataError(
@@ -163,7 +165,7 @@ def _write_traces(recording: "BaseRecording", path: Path, *, dtype: str, quiet: 
         file.truncate(done * frame)
         file.seek(done * frame)
         starts = range(done, n_samples, length)
-        together = max(effective_n_jobs(), 1)
+        together = max(effective_n_jobs(None), 1)
         for first in range(0, len(starts), together):
             parts = [(start, min(start + length, n_samples)) for start in starts[first : first + together]]
             if together == 1:
