@@ -13,7 +13,9 @@ _LAGS = range(-3, 4)
 _AGAINST = 8.0
 _LEAST_HEIGHT, _USUAL_HEIGHT = 0.45, 0.2
 _MOST_EXCESS, _ODD_EXCESS = 5.0, 1.8
-_MUCH_LARGER, _LAG_BIN = 4.0, 4
+MUCH_LARGER = 4.0  # in energy
+_LAG_BIN = 4
+_BESIDE, _MOSTLY = 40, 0.6  # samples; share of spikes
 
 
 def contamination(sample: np.ndarray, *, refractory: int, n_samples: int) -> float:
@@ -72,7 +74,7 @@ def followers(trains: list[np.ndarray], energy: np.ndarray, near: np.ndarray) ->
     """
     found = np.zeros(len(trains), bool)
     for one, train in enumerate(trains):
-        for other in np.flatnonzero(near[one] & (energy > _MUCH_LARGER * energy[one])):
+        for other in np.flatnonzero(near[one] & (energy > MUCH_LARGER * energy[one])):
             if not len(train) or not len(trains[other]):
                 continue
             leader = trains[other]
@@ -80,6 +82,30 @@ def followers(trains: list[np.ndarray], energy: np.ndarray, near: np.ndarray) ->
             lags = np.concatenate([train - leader[np.clip(at - step, 0, len(leader) - 1)] for step in (0, 1)])
             counts, _ = np.histogram(lags, bins=np.arange(-2 * LONG, 2 * LONG, _LAG_BIN))
             found[one] |= (counts[1:] + counts[:-1]).max() > 0.5 * len(train)
+    return found
+
+
+def without_remainders(label: np.ndarray, sample: np.ndarray, larger: np.ndarray) -> np.ndarray:
+    """Take out those parts of a unit whose spikes mostly fall beside larger ones; -1 is no part.
+
+    Parameters
+    ----------
+    label, sample
+        Part and time of every spike.
+    larger
+        Times of the larger spikes around, in order.
+    """
+    if not len(larger) or label.max(initial=0) < 1:
+        return label
+    at = np.searchsorted(larger, sample)
+    after = np.abs(larger[np.minimum(at, len(larger) - 1)] - sample)
+    before = np.abs(larger[np.maximum(at - 1, 0)] - sample)
+    beside = np.minimum(after, before) <= _BESIDE
+    share = np.array([beside[label == part].mean() for part in range(label.max() + 1)])
+    remainder = (share > _MOSTLY) & (share > 2 * share.min())
+    kept = (label >= 0) & ~remainder[label]
+    found = np.full(len(label), -1)
+    found[kept] = np.unique(label[kept], return_inverse=True)[1]
     return found
 
 

@@ -174,7 +174,7 @@ def own_waveforms(
 
 
 def sharper(templates: np.ndarray, chunks: Iterable[Left], *, most: int = FOR_TEMPLATE) -> np.ndarray:
-    """Return templates with what their spikes, aligned to parts of a sample, leave on average added.
+    """Return the mean of each unit's spikes, aligned to parts of a sample and freed of all others.
 
     A mean of spikes that are aligned to whole samples is blurred, and what it leaves of large spikes is as
     large as small ones.
@@ -188,18 +188,21 @@ def sharper(templates: np.ndarray, chunks: Iterable[Left], *, most: int = FOR_TE
     most
         Spikes per unit.
     """
-    added, weight = np.zeros_like(templates), np.zeros(len(templates))
+    added, height, count = np.zeros_like(templates), np.zeros(len(templates)), np.zeros(len(templates))
     channels = np.arange(templates.shape[2])
     for left in chunks:
-        for unit in np.unique(left.unit[weight[left.unit] < most]):
-            mine = np.flatnonzero(left.unit == unit)
-            mine = mine[(left.height[mine] > 0.6) & (left.height[mine] < 1.6)][:most]
+        for unit in np.unique(left.unit[count[left.unit] < most]):
+            mine = np.flatnonzero(left.unit == unit)[:most]
             remains = _aligned(left, mine, channels)
             # Unresolved overlaps are rare and large.
             bound = 4 * np.median(np.abs(remains)) + 1e-6
             added[unit] += np.clip(remains, -bound, bound).sum(axis=0)
-            weight[unit] += left.height[mine].sum()
-    return templates + added / np.maximum(weight, 1)[:, None, None]
+            height[unit] += left.height[mine].sum()
+            count[unit] += len(mine)
+    seen = np.maximum(count, 1)[:, None, None]
+    return (
+        np.where(count[:, None, None] > 0, templates * height[:, None, None] / seen, templates) + added / seen
+    )
 
 
 def _aligned(left: Left, chosen: np.ndarray, channels: np.ndarray) -> np.ndarray:

@@ -16,7 +16,14 @@ from torch import nn
 
 from neuroloom.seeds import derive
 from neuroloom.sorting.clustering import cluster_embeddings, merge_alike, without_composites
-from neuroloom.sorting.confidence import believable, contamination, followers, spike_confidence
+from neuroloom.sorting.confidence import (
+    MUCH_LARGER,
+    believable,
+    contamination,
+    followers,
+    spike_confidence,
+    without_remainders,
+)
 from neuroloom.sorting.embedding import apply_model
 from neuroloom.sorting.events import Events, SnippetReader, find_events, find_troughs, near_channels
 from neuroloom.sorting.matching import match_templates
@@ -415,8 +422,9 @@ class _Run:
                 n_samples=self.n_samples,
                 seed=derive(self.seed, "split", one),
             )
+            label = without_remainders(label, mine, self._larger(units, one, sample, unit))
             n_parts = int(label.max(initial=0)) + 1
-            if n_parts < 2:
+            if n_parts < 2 and label.min() == 0:
                 parted.append(Units(units.templates[[one]], units.count[[one]], np.ones(1, bool)))
                 continue
             seed = derive(self.seed, "parts", one)
@@ -424,6 +432,12 @@ class _Run:
             parted.append(Units(means, np.bincount(label[label >= 0], minlength=n_parts)))
         columns = zip(*((part.templates, part.count, part.whole) for part in parted), strict=True)
         return Units(*(np.concatenate(column) for column in columns))
+
+    def _larger(self, units: Units, one: int, sample: np.ndarray, unit: np.ndarray) -> np.ndarray:
+        """Return the spikes of much larger units around a unit, in order."""
+        energy = np.einsum("utc,utc->u", units.templates, units.templates)
+        larger = (energy > MUCH_LARGER * energy[one]) & self.near[units.peak[one], units.peak]
+        return sample[larger[unit]]
 
     def _first_events(self) -> tuple[Events, np.ndarray]:
         """Return troughs of the recording and their embeddings."""
