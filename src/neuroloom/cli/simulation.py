@@ -138,25 +138,41 @@ class SimulateCorpus(WorkerOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class SimulateLibrary(WorkerOptions):
-    """Simulate the default cells with Arbor and keep their membrane currents; needs [biophysics]."""
+    """Simulate cells and keep their membrane currents; needs [biophysics]."""
 
     out: Path
-    """Folder of the library; until it is whole, cells wait in OUT.cells, and a stopped run goes on."""
+    """Folder of the library; until it is whole, finished cells wait beside it, and a stopped run goes on."""
+    kind: Literal["arbor", "blue-brain"] = "arbor"
+    """The default cells by Arbor, or Blue Brain's by NEURON (CC-BY-NC-SA; needs a C++ compiler)."""
     cells: int = 100
-    """How many cells."""
+    """How many cells; of blue-brain, runs with other noise of its 13 cells, 13, 26, 39, .."""
     duration_ms: float = 2500.0
     """Simulated time of each cell."""
     seed: int = 0
     """Seed of densities, shapes and noise."""
 
     def __call__(self) -> None:
-        import shutil
-
         import numpy as np
+
+        from neuroloom.simulation.library import describe
+
+        library = self._arbor() if self.kind == "arbor" else self._blue_brain()
+        measured = [(cell.archetype, describe(cell)) for cell in library.cells]
+        rows = []
+        for archetype in dict.fromkeys(kind for kind, _ in measured):
+            found = [values for kind, values in measured if kind == archetype]
+            median = [float(np.median([values[name] for values in found])) for name in _SHOWN]
+            rows.append([archetype, len(found), *median])
+        console.show_table(["archetype", "cells", "width ms", "uV at 20 um", "rate Hz"], rows)
+        console.wrote(self.out, f"{len(library)} cells, {library.licence}")
+        where = shlex.quote(str(self.out))
+        console.following(f"neuroloom pretrain extractor --library {where} --out {where}.weights")
+
+    def _arbor(self) -> "CellLibrary":
+        import shutil
 
         from neuroloom.simulation.building import build_library
         from neuroloom.simulation.cells import require_arbor
-        from neuroloom.simulation.library import describe
         from neuroloom.simulation.morphology import bundled_morphologies
         from neuroloom.simulation.workers import workers
 
@@ -169,16 +185,30 @@ class SimulateLibrary(WorkerOptions):
             )
         library.save(self.out)
         shutil.rmtree(cache)
-        measured = [(cell.archetype, describe(cell)) for cell in library.cells]
-        rows = []
-        for archetype in dict.fromkeys(kind for kind, _ in measured):
-            found = [values for kind, values in measured if kind == archetype]
-            median = [float(np.median([values[name] for values in found])) for name in _SHOWN]
-            rows.append([archetype, len(found), *median])
-        console.show_table(["archetype", "cells", "width ms", "uV at 20 um", "rate Hz"], rows)
-        console.wrote(self.out, f"{len(library)} cells, {library.licence}")
-        where = shlex.quote(str(self.out))
-        console.following(f"neuroloom pretrain extractor --library {where} --out {where}.weights")
+        return library
+
+    def _blue_brain(self) -> "CellLibrary":
+        import os
+
+        from tqdm import tqdm
+
+        from neuroloom.errors import DataError
+        from neuroloom.simulation.blue_brain import build_blue_brain_library, cell_models
+
+        if self.dask is not None:
+            raise DataError(
+                f"--dask {self.dask} with --kind blue-brain",
+                expected="processes of this machine",
+                remedy="pass --jobs instead: every run of NEURON has a process of its own",
+            )
+        return build_blue_brain_library(
+            self.out,
+            n_variants=max(round(self.cells / len(cell_models())), 1),
+            duration_ms=self.duration_ms,
+            seed=self.seed,
+            n_jobs=self.jobs if self.jobs > 0 else os.cpu_count() or 1,
+            progress=lambda runs: tqdm(runs, unit="run"),
+        )
 
 
 def _one_probe(group: "ProbeGroup") -> "Probe":

@@ -200,8 +200,12 @@ def build_blue_brain_library(
             for path, (name, variant) in zip(paths, runs, strict=True)
             if not path.exists()
         ]
-        for job in progress(jobs):
-            job.result()
+        try:
+            for job in progress(jobs):
+                job.result()
+        except BaseException:  # also an interrupt: what has not begun is not waited for
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     cells = tuple(cell for path in paths for cell in CellLibrary.load(path).cells)
     if not cells:
         raise DataError(
