@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from neuroloom.simulation.bank import N_SAMPLES, TROUGH, build_bank, resampled
+from neuroloom.simulation.bank import N_SAMPLES, TROUGH, Bank, build_bank, resampled
 from neuroloom.simulation.corpus import (
     SNIPPET,
     SNIPPET_TROUGH,
@@ -143,3 +143,67 @@ def test_a_library_survives_the_disk(library, tmp_path):
         again = same.potentials_uv(contacts, position_um=place)
         np.testing.assert_allclose(again, voltage, atol=2e-3 * np.abs(voltage).max())
         assert same.name == cell.name
+
+
+def test_slow_recordings_lose_what_lies_above_their_nyquist_frequency(library):
+    times = np.arange(220) / 40_000
+    spike = -np.exp(-0.5 * ((times - 0.0015) / 3e-5) ** 2)[None, None]
+    hz = np.fft.rfftfreq(N_SAMPLES, 1 / 30_000)
+    fast, slow = (np.abs(np.fft.rfft(resampled(spike, rate_hz=rate)[0, 0])) for rate in (30_000.0, 15_000.0))
+    fast, slow = fast / fast[hz < 3000].max(), slow / slow[hz < 3000].max()
+    assert slow[hz > 8500].max() < 0.15 * fast[hz > 8500].max()
+    np.testing.assert_allclose(slow[(hz > 500) & (hz < 5000)], fast[(hz > 500) & (hz < 5000)], rtol=0.1)
+
+
+def test_banks_mix_sampling_rates_unless_told_not_to(library):
+    mixed = build_bank(library, n_geometries=24, n_units=4, n_variants=1)
+    assert mixed.rate_hz.min() >= 15_000
+    assert mixed.rate_hz.max() == 30_000
+    assert 4 <= (mixed.rate_hz < 30_000).sum() <= 20
+    full = build_bank(library, n_geometries=3, n_units=4, n_variants=1, lowest_rate_hz=30_000)
+    assert (full.rate_hz == 30_000).all()
+    assert mixed.to("cpu").rate_hz.equal(mixed.rate_hz)
+
+
+def test_noise_of_slow_recordings_is_band_limited_and_still_of_unit_variance():
+    rates = torch.tensor([15_000.0, 30_000.0]).repeat(64)
+    noise = coloured_noise(Draw(generator()), 128, 512, rate_hz=rates)
+    hz = np.fft.rfftfreq(512, 1 / 30_000)
+    power = torch.fft.rfft(noise).abs().square().mean(dim=1)
+    slow, fast = power[::2].mean(dim=0), power[1::2].mean(dim=0)
+    assert slow[hz > 8500].mean() < 0.02 * fast[hz > 8500].mean()
+    assert noise[::2].std().item() == pytest.approx(1, abs=0.05)
+
+
+def test_contacts_come_in_random_order_with_the_absent_ones_last(bank):
+    batch = detector_batch(bank, 256, generator=generator())
+    n_present = batch.present.sum(dim=1, keepdim=True)
+    assert torch.equal(batch.present, torch.arange(MAX_CONTACTS) < n_present)
+    tetrodes = (bank.present.sum(dim=1) == 4).nonzero()[:, 0]
+    places = {tuple(bank.contacts_um[g, 0].tolist()) for g in tetrodes}
+    first = [tuple(place.tolist()) for place in batch.contacts_um[:, 0]]
+    whole = [f for f, n in zip(first, n_present, strict=True) if n == 4]
+    assert 0 < sum(place in places for place in whole) < len(whole)
+
+
+def test_a_contact_keeps_its_voltage_and_its_place_when_the_order_changes():
+    """The unit right at a contact is loudest there, wherever that contact stands in the batch."""
+    shapes = torch.zeros(1, 1, 1, MAX_CONTACTS, N_SAMPLES)
+    shapes[..., TROUGH] = -torch.linspace(1.0, 0.1, MAX_CONTACTS)
+    where = torch.linspace(0, 70, MAX_CONTACTS)[None, :, None].repeat(1, 1, 2)
+    alone = Bank(shapes.half(), where, torch.ones(1, MAX_CONTACTS, dtype=torch.bool),
+                 torch.full((1, 1), -1), torch.full((1,), 30_000.0))  # fmt: skip
+    batch = extractor_batch(
+        alone, 32, generator=generator(), n_units=1, n_snippets=2, smallest=39, largest=40, overlap=0
+    )
+    depth = -batch.voltage.amin(dim=-1).mean(dim=(1, 2))
+    loudest = depth.argmax(dim=1)
+    nearest = batch.contacts_um[..., 0].masked_fill(~batch.present, 1e9).argmin(dim=1)
+    assert (loudest == nearest).float().mean() > 0.9
+    assert len(loudest.unique()) > 4
+
+
+def test_a_scene_depends_on_its_generator_alone(bank):
+    one, same = (extractor_batch(bank, 3, generator=generator(5), n_units=4, n_snippets=2) for _ in "ab")
+    for first, second in zip(one, same, strict=True):
+        assert torch.equal(first, second)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from neuroloom.errors import CorruptArtifact
+from neuroloom.errors import CorruptArtifact, DataError
 from neuroloom.simulation.bank import build_bank
 from neuroloom.simulation.corpus import extractor_batch
 from neuroloom.simulation.library import Cell, CellLibrary
@@ -10,7 +10,7 @@ from neuroloom.sorting.detector import make_detector
 from neuroloom.sorting.extractor import make_extractor
 from neuroloom.sorting.pretrain import identification_accuracy, pretrain, raw_accuracy, unit_logits
 from neuroloom.sorting.pretrained import load_weights, save_weights
-from neuroloom.sorting.weights_making import make_weights, split_cells
+from neuroloom.sorting.weights_making import choose_cells, make_weights, split_cells
 from neuroloom.training.config import TrainConfig
 
 
@@ -126,3 +126,59 @@ def test_made_weights_have_a_card(library, tmp_path):
     card = load_weights(folder).card
     assert card["library"]["licence"] == "none"
     assert card["held_out_loss"] > 0
+
+
+def tiny(library, out, kind="detector", **changes):
+    settings = {"steps": 2, "batch_size": 4, "n_geometries": 2, "validation_size": 4}
+    return make_weights(kind, library, out, device="cpu", quiet=True, **(settings | changes))
+
+
+def test_more_cells_contain_the_fewer_and_none_that_is_held_out(library):
+    seen, unseen = split_cells(library, held_out_fraction=0.25, seed=0)
+    chosen = [{cell.name for cell in choose_cells(seen, n, seed=0).cells} for n in (1, 2, 3)]
+    assert chosen[0] < chosen[1] < chosen[2]
+    assert chosen[2].isdisjoint(cell.name for cell in unseen.cells)
+    assert choose_cells(seen, None, seed=0) is seen
+    with pytest.raises(DataError, match="4 cells to train on"):
+        choose_cells(seen, 4, seed=0)
+
+
+def test_the_card_says_how_many_cells_and_scenes_were_used(library, tmp_path):
+    card = load_weights(tiny(library, tmp_path, n_cells=2)).card
+    assert card["training"]["cells"] == 2
+    assert card["training"]["neighbourhoods"] == 2
+    assert card["command"].startswith("neuroloom pretrain detector --out FOLDER --steps 2 ")
+    assert "--cells 2" in card["command"]
+    assert "--geometries 2" in card["command"]
+
+
+def test_a_run_on_other_cells_is_not_resumed(library, tmp_path):
+    tiny(library, tmp_path, n_cells=2)
+    with pytest.raises(DataError, match="data_fingerprint"):
+        tiny(library, tmp_path, n_cells=3)
+
+
+def test_a_run_for_some_minutes_keeps_its_first_number_of_steps(library, tmp_path, monkeypatch):
+    measured = iter([3, 5])
+    monkeypatch.setattr("neuroloom.sorting.weights_making._steps_in", lambda *_: next(measured))
+    first = load_weights(tiny(library, tmp_path, steps=None, minutes=1.0)).card
+    second = load_weights(tiny(library, tmp_path, steps=None, minutes=1.0)).card
+    assert first["training"]["steps"] == second["training"]["steps"] == 3
+
+
+@pytest.mark.parametrize("kind", ["detector", "extractor"])
+def test_the_published_configuration_is_trained_as_published(kind, library, tmp_path, monkeypatch):
+    from neuroloom.sorting import pretrain as module
+
+    used = []
+
+    def spy(draw, voltage, present, strength):
+        used.append(strength)
+        return original(draw, voltage, present, strength)
+
+    original = module.published
+    monkeypatch.setattr(module, "published", spy)
+    folder = tiny(library, tmp_path, kind, config="paper", batch_size=1, validation_size=1)
+    assert load_weights(folder).kind == f"{kind}/paper"
+    assert len(used) == 2  # training steps; validation is left as it is
+    assert "--config paper" in load_weights(folder).card["command"]

@@ -165,7 +165,7 @@ def pretrain(
     folder
         Checkpoints and log.
     validation_size
-        Windows or scenes of validation.
+        Windows (4,096; 512 for the slow published network) or scenes (48) of validation.
     data_fingerprint
         What the banks are made of; a run on others is not resumed.
     quiet
@@ -179,7 +179,9 @@ def pretrain(
     is_paper = kind.endswith("/paper")
     if kind.startswith("detector"):
         objective = detector_objective(bank, augmentation=PUBLISHED_DETECTOR if is_paper else None)
-        validation = detector_objective(held_out, n_windows=validation_size or 4096, name="validation")
+        validation = detector_objective(
+            held_out, n_windows=validation_size or (512 if is_paper else 4096), name="validation"
+        )
     else:
         loss = triplet_loss if is_paper else identity_loss
         augmentation = PUBLISHED_EXTRACTOR if is_paper else None

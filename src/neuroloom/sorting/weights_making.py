@@ -171,7 +171,9 @@ def make_weights(
         "held_out_loss": result.best_loss,
     }
     if kind == "extractor":
-        card["held_out_identification"] = identification_table(model.cpu(), held_out, seed=seed)
+        card["held_out_identification"] = identification_table(
+            model.cpu(), held_out, seed=seed, n_scenes=validation_size or 48
+        )
     return save_weights(model, out / kind, card=card, seed=seed)
 
 
