@@ -3,6 +3,7 @@ import pytest
 
 from neuroloom.errors import DataError
 from neuroloom.simulation.electrodes import contact_positions
+from neuroloom.simulation.firing import kept_spikes
 from neuroloom.simulation.library import DEFAULT_CELLS, CellLibrary
 from neuroloom.simulation.placement import PlacedCell, n_before, place_cells, place_distant
 from neuroloom.simulation.probes import make_probe
@@ -80,3 +81,17 @@ def test_an_empty_library_is_refused():
             CellLibrary((), "", ""), CONTACTS, n_cells=1, reach_um=40, smallest_uv=20,
             random=np.random.default_rng(0),
         )  # fmt: skip
+
+
+def test_shapes_of_one_cell_fall_between_samples_differently(library):
+    placed = PlacedCell(library.cells[5], np.array([10.0, -5, 20]))
+    exact = placed.shapes(CONTACTS, rate_hz=30_000.0, n_shapes=1)[0, 0]
+    assert len(kept_spikes(placed.cell, 4)) == 4
+    several = placed.shapes(CONTACTS, rate_hz=30_000.0, n_shapes=4)[0]
+    np.testing.assert_allclose(several[0], exact, rtol=0.05, atol=0.15 * np.abs(exact).max())
+    loud = np.abs(several).max(axis=(0, 1)).argmax()
+    # Centroids of the troughs, in samples.
+    depth = np.clip(-several[:, :, loud], 0, None) ** 4
+    centre = (depth * np.arange(depth.shape[1])).sum(axis=1) / depth.sum(axis=1)
+    assert np.abs(np.diff(np.sort(centre))).min() > 0.02
+    assert np.ptp(centre) < 3

@@ -64,7 +64,8 @@ class PlacedCell:
         -------
         ndarray
             Shape ``(positions, spikes, samples, contacts)`` in uV. At the displacement nearest to zero, the
-            trough of the contact with the deepest one lies at sample `n_before`.
+            trough of the contact with the deepest one lies at sample `n_before`, up to the fraction of a
+            sample that every spike but the first has of its own.
         """
         moved_um = np.asarray(moved_um, dtype=float)
         places = self.position_um + moved_um[:, None] * np.array([0.0, 1.0, 0.0])
@@ -76,12 +77,14 @@ class PlacedCell:
         step = LIBRARY_RATE_HZ / rate_hz / self.stretch
         centre = _trough_between_samples(still.min(axis=0)[contact], int(trough))
         n_samples = int(np.ceil(voltage.shape[-1] / step)) + 1
-        at = centre + (np.arange(n_samples) - n_before(rate_hz)) * step
+        # Spikes come between samples: each of the cell's shapes has its own fraction, the first has none.
+        fraction = (0.618034 * np.arange(voltage.shape[1]) + 0.5) % 1 - 0.5
+        at = centre + (np.arange(n_samples) - n_before(rate_hz) + fraction[:, None]) * step
         waves = _resampling(at, band=min(1.0, 0.9 * rate_hz * self.stretch / LIBRARY_RATE_HZ))
-        # (positions, spikes, contacts, frequencies) @ (frequencies, samples)
-        sampled = (np.fft.rfft(voltage, _PADDED)[..., : len(waves)] @ waves).real
+        # (positions, spikes, contacts, frequencies) @ (spikes, frequencies, samples)
+        sampled = (np.fft.rfft(voltage, _PADDED)[..., : waves.shape[1]] @ waves).real
         inside = (at > -1) & (at < voltage.shape[-1])
-        return np.swapaxes(sampled * inside, -1, -2).astype(np.float32)
+        return np.swapaxes(sampled * inside[:, None], -1, -2).astype(np.float32)
 
 
 def n_before(rate_hz: float) -> int:
@@ -186,11 +189,13 @@ def _trough_between_samples(course: np.ndarray, trough: int) -> float:
 
 
 def _resampling(at: np.ndarray, *, band: float) -> np.ndarray:
-    """Trigonometric interpolation at fractional samples, to be multiplied by a spectrum: (180, samples).
+    """Trigonometric interpolation at fractional samples, to be multiplied by a spectrum.
+
+    Returns shape (spikes, 180, samples) for `at` of shape (spikes, samples).
 
     Above the share `band` of 20 kHz nothing is kept, as the recorder's filter keeps nothing past its own
     Nyquist frequency.
     """
     k = np.arange(_PADDED // 2)
     gain = np.where(k == 0, 1.0, 2.0) / _PADDED / (1 + (k / (band * _PADDED / 2)) ** 32)
-    return gain[:, None] * np.exp(2j * np.pi / _PADDED * k[:, None] * at[None, :])
+    return gain[:, None] * np.exp(2j * np.pi / _PADDED * k[:, None] * at[:, None, :])

@@ -165,7 +165,7 @@ def _write_traces(recording: "BaseRecording", path: Path, *, dtype: str, quiet: 
         file.truncate(done * frame)
         file.seek(done * frame)
         starts = range(done, n_samples, length)
-        together = max(effective_n_jobs(None), 1)
+        together = max(effective_n_jobs(None), 1)  # pyright: ignore[reportArgumentType]
         for first in range(0, len(starts), together):
             parts = [(start, min(start + length, n_samples)) for start in starts[first : first + together]]
             if together == 1:
