@@ -249,7 +249,7 @@ def _rows(
     weights = {kind: str(getattr(args, kind) or "bundled") for kind in ("extractor", "detector")}
     told |= {"rate_hz": args.rate_hz, "weights": weights, "sorter": ours}
     for column in COLUMNS:
-        each = {name: [one.get(column) for one in scores[name]] for name in names}
+        each = {name: [_finite(one.get(column, np.nan)) for one in scores[name]] for name in names}
         mean = {name: _finite(_mean(scores[name], column)) for name in names}
         mine = mean[ours]
         for peer in names[1:] or [None]:
