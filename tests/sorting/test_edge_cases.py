@@ -78,7 +78,6 @@ def test_two_units_on_one_channel_are_told_apart():
     assert agreement(sort(recording, sorter="simsort"), truth).min() > 0.8
 
 
-@pytest.mark.xfail(reason="splitting takes the spread of large spikes' heights for two units, at some seeds")
 def test_large_spikes_that_vary_in_height_stay_one_unit():
     recording, truth = simulated("tetrode", n_units=2, amplitudes_uv=[220.0, 160.0], jitter=0.05, seed=3)
     assert agreement(sort(recording, sorter="simsort"), truth).min() > 0.9

@@ -60,7 +60,7 @@ def test_a_kept_sorting_is_read_back_equal(tetrode, sorted_tetrode, tmp_path):
     sort(tetrode[0], folder=tmp_path / "sorting")
     read = read_sorting(tmp_path / "sorting")
     assert spikes(read) == spikes(sorted_tetrode)
-    assert read.get_annotation("sorter") == "lupin"
+    assert read.get_annotation("sorter") == "simsort"
     assert [path.name for path in tmp_path.iterdir()] == ["sorting"]
 
 
@@ -124,7 +124,7 @@ def test_options_change_what_simsort_finds_and_are_refused_for_others(tetrode):
     none = sort(tetrode[0], sorter="simsort", options=SimSortOptions(fewest_spikes=10**6))
     assert len(none.unit_ids) == 0
     with pytest.raises(DataError, match="options for the sorter lupin"):
-        sort(tetrode[0], options=SimSortOptions())
+        sort(tetrode[0], sorter="lupin", options=SimSortOptions())
 
 
 def test_a_folder_of_someone_else_is_refused_before_work_starts(tetrode, tmp_path, monkeypatch):

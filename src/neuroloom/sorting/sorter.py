@@ -74,9 +74,8 @@ def sort(
     recording
         Any single-segment recording, of 1 channel or more.
     sorter
-        ``auto`` (now lupin: clustering, then template matching, which also resolves overlapping spikes),
-        ``simsort`` (`neuroloom.sorting.simsort`: learned from simulation; needs no tuning), or any name in
-        ``spikeinterface.sorters.installed_sorters()``.
+        ``auto``, which is ``simsort`` (`neuroloom.sorting.simsort`: learned from simulation; needs no
+        tuning), or any name in ``spikeinterface.sorters.installed_sorters()``.
     seed
         Of everything that is drawn at random.
     folder
@@ -158,7 +157,7 @@ def sort_with_details(
     from spikeinterface.sorters import installed_sorters
     from spikeinterface.sorters.sorterlist import sorter_dict
 
-    name = "lupin" if sorter == "auto" else sorter
+    name = OURS if sorter == "auto" else sorter
     # Asking for all of them starts a shell for each that is not written in Python.
     if name not in sorter_dict or not sorter_dict[name].is_installed():
         known = [OURS, *(one for one in installed_sorters() if one != OURS)]
@@ -192,7 +191,15 @@ def sort_with_details(
                 key = _key(prepared, seed=seed, device=device, options=options)
                 cache = stack.enter_context(open_stages(work_folder, key=key))
             with quiet(), repeatable(seed, "sort", name):
-                found = _simsort(prepared, scratch, seed=seed, device=device, options=options, cache=cache)
+                found = _simsort(
+                    prepared,
+                    scratch,
+                    seed=seed,
+                    device=device,
+                    options=options,
+                    cache=cache,
+                    progress=progress,
+                )
         else:
             with quiet(), repeatable(seed, "sort", name):
                 found = _run(prepared, name, scratch, seed=seed, n_jobs=n_jobs, progress=progress)
@@ -294,6 +301,7 @@ def _simsort(
     device: str,
     options: "SimSortOptions | None",
     cache: StageCache | None,
+    progress: bool,
 ) -> _Found:
     from neuroloom.sorting.pretrained import bundled_weights, load_weights
     from neuroloom.sorting.simsort import simsort
@@ -305,7 +313,8 @@ def _simsort(
     }
     kept: dict[str, Any] = {} if cache is None else {"cache": cache}
     step_seed = derive(seed, "sort", OURS, "steps") % 2**31
-    result = simsort(_as_one_probe(recording), scratch, options=options, seed=step_seed, **models, **kept)
+    one_probe = _as_one_probe(recording)
+    result = simsort(one_probe, scratch, options=options, seed=step_seed, progress=progress, **models, **kept)
     return _Found(result.spikes.sample, result.spikes.unit, len(result.confidence), result)
 
 
