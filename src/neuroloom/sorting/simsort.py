@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _LEARN_FROM_S, _LEARN_PART_S = 300.0, 10.0  # of recording, in evenly spread parts, to learn the units from
 _SPIKES = ("sample", "unit")
+_DEAD_S = 0.001  # no neuron fires twice within this
 
 __all__ = ["SimSortOptions", "SimSortResult", "Spikes", "simsort"]
 
@@ -233,6 +234,8 @@ def _judged(
         mine = unit == one
         foreign = contamination(sample[mine], refractory=work.refractory, n_samples=n_samples)
         of_units[one] = confidence[mine].mean() * (1 - foreign) if mine.any() else 0.0
+    rows = np.flatnonzero(_apart(sample, unit, confidence, dead=round(_DEAD_S * work.rate_hz)))
+    sample, unit, confidence, amplitude = sample[rows], unit[rows], confidence[rows], amplitude[rows]
     on_map = kept[learned["map_unit"]] if len(learned["map_unit"]) else np.zeros(0, bool)
     shown = (
         learned["map_sample"][on_map],
@@ -240,6 +243,18 @@ def _judged(
         learned["map_points"][on_map],
     )
     return SimSortResult(Spikes(sample, unit, amplitude, confidence), units.templates, of_units, shown)
+
+
+def _apart(sample: np.ndarray, unit: np.ndarray, confidence: np.ndarray, *, dead: int) -> np.ndarray:
+    """Return which spikes are left when of two that no neuron can fire so close the surer one stays."""
+    left = np.ones(len(sample), bool)
+    for one in np.unique(unit):
+        mine = np.flatnonzero(unit == one)
+        for row in np.flatnonzero(np.diff(sample[mine]) < dead):
+            pair = mine[[row, row + 1]]
+            if left[pair].all():
+                left[pair[np.argmin(confidence[pair])]] = False
+    return left
 
 
 class _Traces:
