@@ -55,8 +55,17 @@ def cluster_embeddings(embeddings: np.ndarray, *, seed: int, n_dims: int = _DIMS
     return labels
 
 
-def merge_alike(units: Units, locations_um: np.ndarray, noise: NoiseModel) -> tuple[Units, np.ndarray]:
+def merge_alike(
+    units: Units, locations_um: np.ndarray, noise: NoiseModel, *, nearest: float = _SAME_DISTANCE
+) -> tuple[Units, np.ndarray]:
     """Merge units whose templates are the same but for a shift in time and a little in size.
+
+    Parameters
+    ----------
+    units, locations_um, noise
+        Whose templates, on which contacts, in what noise.
+    nearest
+        Standard deviations of noise by which two of one unit may differ.
 
     Returns
     -------
@@ -73,7 +82,7 @@ def merge_alike(units: Units, locations_um: np.ndarray, noise: NoiseModel) -> tu
                 continue
             if np.linalg.norm(locations_um[place[one]] - locations_um[place[other]]) > _NEAR_UM:
                 continue
-            if _alike(units, int(one), int(other), locations_um, noise):
+            if _alike(units, int(one), int(other), locations_um, noise, nearest):
                 group[group == other] = one
     kept = np.unique(group)
     templates = units.templates[kept]
@@ -126,7 +135,9 @@ def without_composites(
     return keep
 
 
-def _alike(units: Units, one: int, other: int, locations_um: np.ndarray, noise: NoiseModel) -> bool:
+def _alike(
+    units: Units, one: int, other: int, locations_um: np.ndarray, noise: NoiseModel, nearest: float
+) -> bool:
     first, second = core(units.templates[[one, other]])
     channels = _around(locations_um, int(first.min(axis=0).argmin()))
     white = _whitener(noise, channels)
@@ -140,7 +151,7 @@ def _alike(units: Units, one: int, other: int, locations_um: np.ndarray, noise: 
     used = np.minimum(units.count[[one, other]], FOR_TEMPLATE)
     left -= 1.57 * target.size * float((1 / used).sum())
     energy = min(float(target @ target), float(size.max()))
-    return bool(left < max(_SAME * energy, _SAME_DISTANCE**2))
+    return bool(left < max(_SAME * energy, nearest**2))
 
 
 def _around(locations_um: np.ndarray, channel: int, *, most: int = 10) -> np.ndarray:

@@ -22,6 +22,7 @@ from neuroloom.sorting.workspace import Workspace
 
 _LEAST_DISTANCE = 6.0  # of a template from nothing, in standard deviations; noise itself makes 4
 _LEAST_PURE = 0.6
+_CLOSE = 4.0  # standard deviations of noise between two templates
 _HEIGHT_SD = 0.08  # how much the spikes of one neuron usually vary in height
 _MOST_REPEATS = 6
 _MOST_IN_MAP = 5000
@@ -54,6 +55,12 @@ class Learner:
             units = self._units(events, embeddings, stage=stage)
         self.enter("units")
         units, sample, unit = self._settled(units)
+        # Neighbourhoods that see the same neuron each see its spikes at their largest. What is this close is
+        # taken for one, and parted again only if its spikes are two neurons'.
+        work = self.work
+        merged, _ = merge_alike(units, work.locations_um, work.noise, nearest=_CLOSE)
+        if len(merged) < len(units):
+            units, sample, unit = self._settled(merged)
         self.enter("splits")
         for _ in range(self.work.options.splits):
             n_before, units = len(units), self._split(units, sample, unit)
