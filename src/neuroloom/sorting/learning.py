@@ -106,9 +106,9 @@ class Learner:
             unsound = rare | self._worst(units, np.where(rare, 1.0, pure))
             units = Units(units.templates, np.array([len(t) for t in trains], np.int64), units.whole)
             if not unsound.any():
-                break
+                return units, sample, unit
             units = units.take(~unsound)
-        return units, sample, unit
+        return self._found(units)
 
     def _worst(self, units: Units, pure: np.ndarray) -> np.ndarray:
         """Return the units that are not to be trusted and less than all around them."""

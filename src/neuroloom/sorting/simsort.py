@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from neuroloom.sorting.stages import StageCache
 
-_LEARN_FROM_S, _LEARN_PART_S = 300.0, 10.0  # of recording, in evenly spread parts, to learn the units from
+LEARN_FROM_S, _LEARN_PART_S = 300.0, 10.0  # of recording, in evenly spread parts, to learn the units from
 _SPIKES = ("sample", "unit")
 _DEAD_S = 0.001  # no neuron fires twice within this
 
@@ -166,10 +166,10 @@ def _to_learn_from(recording: "BaseRecording") -> tuple["BaseRecording", np.ndar
     from spikeinterface.core import concatenate_recordings
 
     n_samples, rate_hz = recording.get_num_samples(0), recording.get_sampling_frequency()
-    if n_samples <= _LEARN_FROM_S * rate_hz:
+    if n_samples <= LEARN_FROM_S * rate_hz:
         return recording, np.zeros(1, np.int64)
     length = round(_LEARN_PART_S * rate_hz)
-    starts = np.linspace(0, n_samples - length, round(_LEARN_FROM_S / _LEARN_PART_S)).astype(np.int64)
+    starts = np.linspace(0, n_samples - length, round(LEARN_FROM_S / _LEARN_PART_S)).astype(np.int64)
     parts = [recording.frame_slice(start, start + length) for start in starts.tolist()]
     return concatenate_recordings(parts), starts
 

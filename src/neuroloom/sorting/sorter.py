@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import inspect
 import os
 import tempfile
 from dataclasses import dataclass
@@ -36,7 +35,6 @@ _FEWEST_EVENTS = 20
 # Template matching leaves some units a handful of spikes of others.
 _LOWEST_RATE_HZ = 0.05
 OURS = "simsort"
-_MOST_COPIED_S = 300.0
 DEVICES = ("auto", "cpu", "cuda")
 # Sorters that are given the whitened recording, and what they are told about it.
 _WHITENED: dict[str, dict[str, Any]] = {
@@ -187,7 +185,7 @@ def sort_with_details(
             found = _Found.from_trains([])
         elif name == OURS:
             cache = None
-            if work_folder is not None and _takes_cache():
+            if work_folder is not None:
                 key = _key(prepared, seed=seed, device=device, options=options)
                 cache = stack.enter_context(open_stages(work_folder, key=key))
             with quiet(), repeatable(seed, "sort", name):
@@ -276,7 +274,9 @@ def _copied_bytes(recording: "BaseRecording", name: str) -> int:
     """Return how much a sorter writes beside its result: simsort two copies of what it learns from."""
     n_samples = recording.get_total_samples()
     if name == OURS:
-        n_samples = 2 * min(n_samples, round(_MOST_COPIED_S * recording.get_sampling_frequency()))
+        from neuroloom.sorting.simsort import LEARN_FROM_S
+
+        n_samples = 2 * min(n_samples, round(LEARN_FROM_S * recording.get_sampling_frequency()))
     return 4 * n_samples * recording.get_num_channels()
 
 
@@ -285,12 +285,6 @@ def _key(recording: "BaseRecording", *, seed: int, device: str, options: "SimSor
 
     chosen = dataclasses.asdict(options or SimSortOptions())
     return fingerprint(sorter_fingerprint(), recording_fingerprint(recording), chosen, seed, device)
-
-
-def _takes_cache() -> bool:
-    from neuroloom.sorting.simsort import simsort
-
-    return "cache" in inspect.signature(simsort).parameters
 
 
 def _simsort(
