@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -111,6 +112,17 @@ def test_a_failed_write_leaves_the_old_version(saved):
 def test_a_kill_between_the_two_renames_falls_back_to_the_previous_version(saved):
     os.rename(saved, saved.parent / f".{saved.name}.previous")
     assert load_artifact(saved).document == {"y": 1}
+
+
+def test_of_several_writers_at_once_the_last_one_stays(tmp_path):
+    def write(number: int) -> None:
+        for _ in range(20):
+            save_artifact(tmp_path / "shared", kind="session", document={"writer": number})
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    assert load_artifact(tmp_path / "shared").document["writer"] in range(4)
+    assert [path.name for path in tmp_path.iterdir()] == ["shared"]
 
 
 def test_a_users_own_folder_is_never_replaced(tmp_path):

@@ -196,13 +196,16 @@ def new_folder(folder: Path, *, expected_bytes: int = 0, replaces: str | None = 
         A file that an existing `folder` must contain to be replaced; guards users' own folders.
     """
     folder = Path(folder)
-    if folder.exists() and any(folder.iterdir()) and not (replaces and (folder / replaces).exists()):
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _only_writer_in(folder.parent):
+        ours = replaces is not None and (folder / replaces).exists()
+        foreign = folder.exists() and any(folder.iterdir()) and not ours
+    if foreign:
         raise DataError(
             f"{folder} exists and is not ours to replace",
             expected="a new or empty folder",
             remedy="choose another name or remove it",
         )
-    folder.parent.mkdir(parents=True, exist_ok=True)
     require_space(folder.parent, expected_bytes)
     draft = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.draft"
     draft.mkdir()
@@ -211,15 +214,39 @@ def new_folder(folder: Path, *, expected_bytes: int = 0, replaces: str | None = 
         for path in draft.rglob("*"):
             if path.is_file():
                 _fsync(path)
-        previous = _previous(folder)
+        _put_in_place(draft, folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _put_in_place(draft: Path, folder: Path) -> None:
+    """Rename `draft` to `folder`, an older one aside first; of two writers at once, the last one stays."""
+    previous = _previous(folder)
+    with _only_writer_in(folder.parent):
         shutil.rmtree(previous, ignore_errors=True)
         if folder.exists():
             os.rename(folder, previous)
         os.rename(draft, folder)
         _fsync(folder.parent)
         shutil.rmtree(previous, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _only_writer_in(folder: Path) -> Iterator[None]:
+    """Let no other process or thread exchange folders in `folder` meanwhile; kill -9 ends it too."""
+    try:
+        import fcntl
+    except ImportError:  # Windows has no locks on folders; its renames refuse what is in use.
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        # Some network file systems have no locks: then we go on without.
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        os.close(handle)
 
 
 def write_bytes(path: str | os.PathLike, data: bytes) -> Path:

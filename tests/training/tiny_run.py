@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import time
 from pathlib import Path
 
@@ -79,6 +80,8 @@ def main(arguments: list[str] | None = None) -> None:
         folder=chosen.folder,
         quiet=True,
     )
+    if os.environ.get("RANK", "0") != "0":
+        return
     if chosen.weights:
         state = {name: value.numpy() for name, value in model.state_dict().items()}
         artifacts.save_artifact(chosen.weights, kind="weights", arrays=state)
