@@ -156,6 +156,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--arbor-library", type=Path, help="the default library if not given")
     parser.add_argument("--extractor", type=Path, help="weights for simsort instead of the bundled ones")
     parser.add_argument("--detector", type=Path, help="the same")
+    parser.add_argument(
+        "--unseen-by", type=Path, nargs="+", default=[], metavar="WEIGHTS",
+        help="leave out cells that these were trained on too, so that weights meet the same recordings",
+    )  # fmt: skip
     parser.add_argument("--timeout-s", type=float, default=1800.0, help="for one sorter on one recording")
     parser.add_argument("--no-warm", action="store_true", help="let the first run pay for compilation")
     return parser.parse_args()
@@ -204,15 +208,17 @@ def main() -> None:
 
 
 def _not_trained_on(args: argparse.Namespace) -> tuple[str, ...]:
-    """Return the cells that neither network has met, by their cards."""
+    """Return the cells of each library that no network has met, by their cards."""
     from neuroloom.artifacts import load_artifact
 
-    unseen: list[set[str]] = []
-    for kind in ("extractor", "detector"):
-        folder = getattr(args, kind) or bundled_weights(kind)
+    unseen: dict[str, set[str]] = {}
+    networks = [getattr(args, kind) or bundled_weights(kind) for kind in ("extractor", "detector")]
+    for folder in (*networks, *args.unseen_by):
         if Path(folder).exists():
-            unseen.append(set(load_artifact(folder).document["card"].get("held_out_cells", ())))
-    return tuple(sorted(set.intersection(*unseen))) if unseen else ()
+            card = load_artifact(folder).document["card"]
+            library, held_out = card.get("library", {}).get("source", ""), set(card.get("held_out_cells", ()))
+            unseen[library] = unseen.get(library, held_out) & held_out
+    return tuple(sorted(set().union(*unseen.values())))
 
 
 def _mean(scores: list[Scores], column: str) -> float:
@@ -248,6 +254,7 @@ def _rows(
     )
     weights = {kind: str(getattr(args, kind) or "bundled") for kind in ("extractor", "detector")}
     told |= {"rate_hz": args.rate_hz, "weights": weights, "sorter": ours}
+    told |= {"cells_unseen_by": [str(folder) for folder in args.unseen_by]} if args.unseen_by else {}
     for column in COLUMNS:
         each = {name: [_finite(one.get(column, np.nan)) for one in scores[name]] for name in names}
         mean = {name: _finite(_mean(scores[name], column)) for name in names}

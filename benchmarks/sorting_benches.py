@@ -10,7 +10,7 @@ hybrid-locust
     Known spikes put into a real recording (../shared/data/voltage/locust_tetrode), among its own units.
 arbor-tetrode, blue-brain-tetrode
     Recordings of the two cell libraries by the same code: 6 cells at a tetrode, distant ones, noise of 10 uV.
-    Of the Arbor library only the cells that the sorter's weights were not trained on.
+    Of each library only the cells that the sorter's weights were not trained on.
 """
 
 import os
@@ -50,7 +50,7 @@ class Sources:
     arbor
         Folder of the default library.
     not_trained_on
-        Names of the Arbor cells to use; all if empty.
+        Names of cells; a library that has some of them is reduced to those.
     rate_hz
         Sampling rate of Bench A and of the libraries' benches.
     """
@@ -247,18 +247,17 @@ def blue_brain_tetrode(seed: int, folder: Path, sources: Sources, duration_s: fl
 
 
 def arbor_tetrode(seed: int, folder: Path, sources: Sources, duration_s: float) -> Bench:
-    """Return a recording of cells of the default library that the weights were not trained on."""
+    """Return a recording of cells of the default library."""
     from neuroloom.simulation.library import DEFAULT_CELLS, CellLibrary
 
-    library = CellLibrary.load(sources.arbor or DEFAULT_CELLS)
-    unseen = tuple(cell for cell in library.cells if cell.name in sources.not_trained_on)
-    return _of_library(replace(library, cells=unseen or library.cells), seed, sources, duration_s)
+    return _of_library(CellLibrary.load(sources.arbor or DEFAULT_CELLS), seed, sources, duration_s)
 
 
 def _of_library(library: Any, seed: int, sources: Sources, duration_s: float) -> Bench:
     from neuroloom.simulation.biophysical import biophysical_recording
     from neuroloom.simulation.scenario import Scenario
 
+    unseen = tuple(cell for cell in library.cells if cell.name in sources.not_trained_on)
     scenario = Scenario(
         duration_s=duration_s,
         rate_hz=sources.rate_hz,
@@ -267,7 +266,9 @@ def _of_library(library: Any, seed: int, sources: Sources, duration_s: float) ->
         noise_uv=10.0,
         smallest_uv=50.0,
     )
-    made = biophysical_recording(library, scenario=scenario, seed=derive(seed, "library bench"))
+    made = biophysical_recording(
+        replace(library, cells=unseen or library.cells), scenario=scenario, seed=derive(seed, "library bench")
+    )
     # A cell fires as it did in its own simulation, and may be silent for most of a short recording.
     count = made.sorting.count_num_spikes_per_unit(outputs="dict")
     audible = [unit for unit in made.sorting.unit_ids if count[unit] >= 20]

@@ -26,12 +26,13 @@ from table import Row, conditions, finish
 from neuroloom.artifacts import load_artifact
 from neuroloom.simulation.library import DEFAULT_CELLS, CellLibrary
 from neuroloom.sorting.spikeinterface_runs import quiet
-from neuroloom.sorting.weights_making import make_weights
+from neuroloom.sorting.weights_making import make_weights, split_cells
 from neuroloom.threads import set_threads
 from sorting import run_one, save, warm
 
 COSTS = ("cpu_s", "wall_s", "peak_mb")
 _LEVELS = ("faint", "medium", "loud")
+_HELD_OUT = 0.2  # of the library's cells
 _LARGE_CHANNELS, _LARGE_S = 128, 10.0  # from so many channels on, so many seconds
 
 
@@ -72,12 +73,15 @@ def learning(args: argparse.Namespace) -> list[Row]:
     """Return a row for each network and figure."""
     library = CellLibrary.load(args.library)
     most = max(args.neighbourhoods)
-    wanted = [("cells", n, {"n_cells": n, "n_geometries": most}) for n in args.cells]
+    # The network of all cells and most neighbourhoods is a point of both curves.
+    every = len(split_cells(library, held_out_fraction=_HELD_OUT, seed=0)[0])
+    wanted = [("cells", n, {"n_cells": None if n == every else n, "n_geometries": most}) for n in args.cells]
     wanted += [("neighbourhoods", n, {"n_cells": None, "n_geometries": n}) for n in args.neighbourhoods]
     rows, points = [], []
     for kind, number, sizes in wanted:
         name = f"{number} {kind}"
-        folder = args.work / name.replace(" ", "-") / "extractor"
+        which = f"{sizes['n_cells'] or every}-cells-{sizes['n_geometries']}-neighbourhoods"
+        folder = args.work / which / "extractor"
         if not folder.exists():
             print(f"training on {name}", flush=True)
             make_weights(
@@ -85,6 +89,7 @@ def learning(args: argparse.Namespace) -> list[Row]:
                 library,
                 folder.parent,
                 **sizes,
+                held_out_fraction=_HELD_OUT,
                 steps=args.steps,
                 batch_size=args.batch_size,
                 seed=0,
