@@ -11,7 +11,7 @@ from neuroloom.cli.chain import Demo, Report, Run
 from neuroloom.cli.decoding import Adapt, Fit, Predict, Score
 from neuroloom.cli.dynamics import FitDynamics, ScoreDynamics, SimulateDynamics
 from neuroloom.cli.matching import Match
-from neuroloom.cli.pretraining import PretrainDetector, PretrainExtractor, PretrainPoyo
+from neuroloom.cli.pretraining import PretrainDetector, PretrainExtractor
 from neuroloom.cli.recordings import Check, Sort
 from neuroloom.cli.simulation import SimulateCorpus, SimulateLibrary, SimulateRecording
 from neuroloom.errors import NeuroloomError
@@ -88,9 +88,8 @@ def _parse(arguments: list[str]):
     ]
     pretrain = Annotated[
         Annotated[PretrainDetector, subcommand("detector")]
-        | Annotated[PretrainExtractor, subcommand("extractor")]
-        | Annotated[PretrainPoyo, subcommand("poyo")],
-        subcommand("pretrain", description="Weights learned from simulations: detector, extractor, poyo."),
+        | Annotated[PretrainExtractor, subcommand("extractor")],
+        subcommand("pretrain", description="Weights for simsort, learned from simulated cells alone."),
     ]
     verbs = (
         Annotated[Demo, subcommand("demo")]
