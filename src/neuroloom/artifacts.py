@@ -137,6 +137,24 @@ def seal(folder: Path, *, kind: str, provenance: Mapping[str, Any] | None = None
     write_text(folder / MANIFEST, to_json(manifest))
 
 
+def bundled_folder(room: Path, name: str) -> Path:
+    """Return the folder of weights called `name` among those that a room brings with it.
+
+    Raises
+    ------
+    DataError
+        If there are none of that name; the message names those that there are.
+    """
+    known = sorted(path.parent.name for path in room.glob(f"*/{MANIFEST}"))
+    if name not in known:
+        raise DataError(
+            f"there are no bundled weights {name!r}",
+            expected=f"one of {', '.join(map(repr, known)) or 'none (this installation has none)'}",
+            remedy="pass one of these names",
+        )
+    return room / name
+
+
 def verify(folder: str | os.PathLike) -> dict[str, Any]:
     """Return the manifest of `folder` after comparing every listed file with it.
 

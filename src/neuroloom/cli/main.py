@@ -11,7 +11,7 @@ from neuroloom.cli.chain import Demo, Report, Run
 from neuroloom.cli.decoding import Adapt, Fit, Predict, Score
 from neuroloom.cli.dynamics import FitDynamics, ScoreDynamics, SimulateDynamics
 from neuroloom.cli.matching import Match
-from neuroloom.cli.pretraining import PretrainDetector, PretrainExtractor
+from neuroloom.cli.pretraining import PretrainDetector, PretrainExtractor, PretrainPoyo
 from neuroloom.cli.recordings import Check, Sort
 from neuroloom.cli.simulation import SimulateCorpus, SimulateLibrary, SimulateRecording
 from neuroloom.errors import NeuroloomError
@@ -88,8 +88,9 @@ def _parse(arguments: list[str]):
     ]
     pretrain = Annotated[
         Annotated[PretrainDetector, subcommand("detector")]
-        | Annotated[PretrainExtractor, subcommand("extractor")],
-        subcommand("pretrain", description="Weights for simsort, learned from simulated cells alone."),
+        | Annotated[PretrainExtractor, subcommand("extractor")]
+        | Annotated[PretrainPoyo, subcommand("poyo")],
+        subcommand("pretrain", description="Weights learned from simulations: detector, extractor, poyo."),
     ]
     verbs = (
         Annotated[Demo, subcommand("demo")]

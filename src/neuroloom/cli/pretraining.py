@@ -1,4 +1,4 @@
-"""Verbs that make weights: pretrain detector, pretrain extractor."""
+"""Verbs that make weights: pretrain detector, pretrain extractor, pretrain poyo."""
 
 import shlex
 from dataclasses import dataclass
@@ -109,3 +109,57 @@ class PretrainExtractor(PretrainOptions):
 
     def __call__(self) -> None:
         self.run("extractor", self.config)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainPoyo:
+    """Train POYO on simulated reaching animals: a decoder of hand velocity that adapts to unseen sessions."""
+
+    out: Path
+    """Folder: the decoder goes to OUT/poyo-reaching-small, checkpoints to OUT/runs; a rerun resumes."""
+    sessions: int = 48
+    """Simulated sessions, dealt to the animals in turn, both tasks alike."""
+    animals: int = 12
+    """Simulated animals; those that give the card's figures are others."""
+    minutes_each: float = 8.0
+    """Training data of each session."""
+    config: Literal["reaching", "small", "1.3M", "11.8M"] = "reaching"
+    """Size of the network; reaching is that of the bundled weights."""
+    steps: int = 8000
+    """Optimizer steps."""
+    batch_size: int = 32
+    """Windows of one second per step."""
+    learning_rate: float = 2e-3
+    """Peak of the schedule."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:1."""
+    seed: int = 0
+    """Seed of all that is random."""
+
+    def __call__(self) -> None:
+        from neuroloom.artifacts import load_artifact
+        from neuroloom.decoding.poyo_pretraining import CONFIG, make_pretrained
+
+        folder = make_pretrained(
+            self.out,
+            n_sessions=self.sessions,
+            n_animals=self.animals,
+            minutes_each=self.minutes_each,
+            config=CONFIG if self.config == "reaching" else self.config,
+            steps=self.steps,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            seed=self.seed,
+            device=self.device,
+        )
+        figures = load_artifact(folder).document["card"]["figures"]
+        unseen = figures["r2_unseen_animals"]
+        rows = [
+            ["held-out time of the training sessions", figures["r2_held_out_time"]["mean"]],
+            [f"unseen animals after {unseen['minutes']:g} minutes", unseen["mean"]],
+        ]
+        console.show_table(["", "R²"], rows)
+        console.wrote(folder, "pre-trained decoder with its card")
+        console.following(
+            f"neuroloom decode adapt --decoder {shlex.quote(str(folder))} --session SESSION --out DECODER"
+        )

@@ -47,11 +47,14 @@ class Decoder(ABC):
         What was met in the training data, e.g. how many bins had no target.
     data_fingerprint_
         Identity of the training sessions.
+    card_
+        Where pre-trained weights come from (data, seed, command, figures, date); None for other decoders.
     """
 
     kind: ClassVar[str]
     target: str
     bin_s: float
+    card_: dict[str, Any] | None = None
 
     def __init_subclass__(cls, **options: Any):
         super().__init_subclass__(**options)
@@ -175,6 +178,7 @@ class Decoder(ABC):
         """Write the decoder as an artifact folder, to be read by `load_decoder`."""
         self._require_fitted()
         document, arrays = self._pack()
+        card = {"card": self.card_} if self.card_ else {}
         return save_artifact(
             folder,
             kind=f"decoder/{self.kind}",
@@ -183,7 +187,8 @@ class Decoder(ABC):
                 "units": self.units_,
                 "findings": [finding.as_dict() for finding in self.findings_],
                 "learned": document,
-            },
+            }
+            | card,
             arrays=arrays,
             config=self.settings(),
             seed=getattr(self, "seed", None),
@@ -226,6 +231,7 @@ class Decoder(ABC):
         self.units_ = document["units"]
         self.findings_ = [Finding(**finding) for finding in document["findings"]]
         self.data_fingerprint_ = artifact.provenance["data_fingerprint"]
+        self.card_ = document.get("card")
         self._unpack(document["learned"], artifact.arrays)
 
     def _decoded(self, session: Session) -> tuple[np.ndarray, np.ndarray, nap.IntervalSet]:
