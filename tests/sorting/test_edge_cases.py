@@ -102,6 +102,24 @@ def test_a_saturated_channel_is_left_out(two_cells, array_recording):
     assert agreement(sorting, two_cells[1]).min() > 0.8
 
 
+def test_a_channel_stuck_at_the_end_of_its_range_is_left_out(two_cells, array_recording):
+    traces = np.round(voltage(two_cells[0]) / 0.195).astype(np.int16)
+    traces[:, 1] = np.iinfo(np.int16).max
+    recording = array_recording(traces)
+    recording.set_channel_gains(0.195)
+    sorting = sort(recording, sorter="simsort")
+    assert len(sorting.unit_ids) == 2
+    assert agreement(sorting, two_cells[1]).min() > 0.8
+
+
+def test_artefacts_that_saturate_every_channel_cost_no_unit(two_cells, array_recording):
+    traces = voltage(two_cells[0])
+    for start in range(30_000, 600_000, 60_000):
+        traces[start : start + 60] = 3000.0 * (-1) ** (start // 60_000)
+    sorting = sort(array_recording(traces), sorter="simsort")
+    assert agreement(sorting, two_cells[1]).min() > 0.8
+
+
 def test_a_channel_that_is_repeated_counts_once(two_cells, array_recording):
     traces = voltage(two_cells[0])
     traces[:, 3] = traces[:, 0]
@@ -186,6 +204,15 @@ def test_few_missing_samples_cost_no_unit(two_cells, array_recording, value):
     sorting = sort(array_recording(traces), sorter="simsort")
     assert len(sorting.unit_ids) == 2
     assert agreement(sorting, two_cells[1]).min() > 0.9
+
+
+def test_few_missing_samples_on_the_only_channel_cost_no_unit(array_recording):
+    recording, truth = simulated("single", amplitudes_uv=[200.0])
+    traces = voltage(recording)
+    traces[60_000:60_300] = np.nan
+    sorting = sort(array_recording(traces, probe="single"), sorter="simsort")
+    assert len(sorting.unit_ids) == 1
+    assert agreement(sorting, truth).min() > 0.9
 
 
 def test_many_missing_samples_are_refused(two_cells, array_recording):
