@@ -51,6 +51,18 @@ def test_the_demo_leaves_every_stage_and_a_page(demo):
         assert f">{heading}</h2>" in page
 
 
+def test_the_page_of_a_known_truth_shows_who_matches_whom_and_whether_confidence_holds(demo):
+    page = (demo / "report.html").read_text()
+    for title in (
+        "Agreement with the truth",
+        "Who matches whom",
+        "Confidence of units and the truth",
+        "Confidence of spikes and the truth",
+    ):
+        assert title in page
+    assert "Expected calibration error" in page
+
+
 def test_the_sorted_units_decode_nearly_as_well_as_the_true_ones(demo):
     decoding = json.loads((demo / "decoding" / "stage.json").read_text())["summary"]
     assert decoding["metric"] == "R²"

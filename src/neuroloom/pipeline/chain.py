@@ -143,7 +143,7 @@ def run(
             stages.decode_stage(run_folder, session, target, key=key, config=config, truth=truth)
             if "audit" not in config.skip:
                 stages.audit_stage(run_folder, session, target, key=key, config=config)
-        page = pages.write_report(run_folder.path, recording=recording, say=say)
+        page = pages.write_report(run_folder.path, recording=recording, truth=truth, say=say)
         run_folder.log("report", "done", path=str(page))
     return run_folder.path
 
