@@ -24,7 +24,7 @@ def _seeded():
 
 
 def _without_kernels(monkeypatch):
-    monkeypatch.setattr(attention, "_is_fast", lambda x: False)
+    monkeypatch.setattr(attention, "is_plain", lambda x: False)
 
 
 def test_a_rotation_is_a_whole_turn_after_a_period():

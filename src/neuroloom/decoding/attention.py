@@ -20,6 +20,7 @@ from neuroloom.decoding.attention_kernels import (
     as_complex,
     as_real,
 )
+from neuroloom.decoding.linear import Linear, is_plain
 
 
 class RotaryTime(nn.Module):
@@ -55,7 +56,7 @@ class RotaryTime(nn.Module):
 
 def rotate(x: Tensor, rotation: Tensor) -> Tensor:
     """Rotate pairs of the last axis of x (..., d) by rotation (..., d/2), which broadcasts."""
-    if _is_fast(x):
+    if is_plain(x):
         return as_real(as_complex(x) * rotation)
     even, odd = x.unflatten(-1, (-1, 2)).unbind(-1)
     cos, sin = rotation.real.to(x.dtype), rotation.imag.to(x.dtype)
@@ -84,13 +85,13 @@ class FeedForward(nn.Module):
     def __init__(self, dim: int, *, dropout: float, expansion: int = 4):
         super().__init__()
         self.norm = nn.LayerNorm(dim)
-        self.widen = nn.Linear(dim, 2 * expansion * dim)
+        self.widen = Linear(dim, 2 * expansion * dim)
         self.dropout = Dropout(dropout)
-        self.narrow = nn.Linear(expansion * dim, dim)
+        self.narrow = Linear(expansion * dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         widened = self.widen(self.norm(x))
-        if _is_fast(x) and torch.is_grad_enabled():
+        if is_plain(x) and torch.is_grad_enabled():
             return self.narrow(GatedUnit.apply(widened, self.dropout.rate if self.training else 0.0))
         value, gate = widened.chunk(2, dim=-1)
         return self.narrow(self.dropout(value * F.gelu(gate)))
@@ -103,14 +104,14 @@ class LatentSelfAttention(nn.Module):
         super().__init__()
         self.heads, self.dropout = heads, dropout
         self.norm = nn.LayerNorm(dim)
-        self.to_qkv = nn.Linear(dim, 3 * heads * dim_head, bias=False)
-        self.to_out = nn.Linear(heads * dim_head, dim)
+        self.to_qkv = Linear(dim, 3 * heads * dim_head, bias=False)
+        self.to_out = Linear(heads * dim_head, dim)
 
     def forward(self, x: Tensor, rotation: Tensor) -> Tensor:
         """x (B, L, D), rotation (L, d/2) -> (B, L, D)."""
         qkv = self.to_qkv(self.norm(x)).unflatten(-1, (3, self.heads, -1))  # (B, L, 3, H, d)
         rate = self.dropout if self.training else 0.0
-        if _is_fast(qkv):
+        if is_plain(qkv):
             return self.to_out(SelfAttention.apply(qkv, rotation, rate).flatten(-2))
         turn = rotation[:, None]  # (L, 1, d/2)
         query, key, value = rotate(qkv, turn[:, None]).permute(2, 0, 3, 1, 4)  # 3 x (B, H, L, d)
@@ -126,9 +127,9 @@ class SpikeCrossAttention(nn.Module):
         self.heads, self.dropout, self.scale = heads, dropout, dim_head**-0.5
         self.norm = nn.LayerNorm(dim)
         self.norm_context = nn.LayerNorm(dim)
-        self.to_q = nn.Linear(dim, heads * dim_head, bias=False)
-        self.to_kv = nn.Linear(dim, 2 * heads * dim_head, bias=False)
-        self.to_out = nn.Linear(heads * dim_head, dim)
+        self.to_q = Linear(dim, heads * dim_head, bias=False)
+        self.to_kv = Linear(dim, 2 * heads * dim_head, bias=False)
+        self.to_out = Linear(heads * dim_head, dim)
 
     def keys_and_values(self, tokens: Tensor) -> Tensor:
         """Return unrotated keys and values of distinct tokens, (rows, D) -> (rows, 2, H, d)."""
@@ -152,7 +153,7 @@ class SpikeCrossAttention(nn.Module):
         turn = latent_rotation[:, None]  # (L, 1, d/2)
         query = self.to_q(self.norm(latents)).unflatten(-1, (self.heads, -1))  # (L, H, d)
         query = rotate(query, turn).transpose(0, 1)  # (H, L, d)
-        if _is_fast(table) and query.dtype == table.dtype:
+        if is_plain(table) and query.dtype == table.dtype:
             out = SpikeAttention.apply(query * self.scale, table, row, rotation, offsets, rate)
         else:
             out = self._padded(query, table, row, rotation, offsets, rate)  # (B, L, H, d)
@@ -192,9 +193,9 @@ class LatentCrossAttention(nn.Module):
         self.heads, self.dropout = heads, dropout
         self.norm = nn.LayerNorm(dim)
         self.norm_context = nn.LayerNorm(dim)
-        self.to_q = nn.Linear(dim, heads * dim_head, bias=False)
-        self.to_kv = nn.Linear(dim, 2 * heads * dim_head, bias=False)
-        self.to_out = nn.Linear(heads * dim_head, dim)
+        self.to_q = Linear(dim, heads * dim_head, bias=False)
+        self.to_kv = Linear(dim, 2 * heads * dim_head, bias=False)
+        self.to_out = Linear(heads * dim_head, dim)
 
     def forward(self, query: Tensor, rotation: Tensor, latents: Tensor, latent_rotation: Tensor) -> Tensor:
         """query (B, 1, D), rotation (B, Q, d/2), latents (B, L, D), latent_rotation (L, d/2) -> (B, Q, D).
@@ -208,7 +209,3 @@ class LatentCrossAttention(nn.Module):
         key = rotate(key, latent_rotation[:, None]).transpose(1, 2)
         out = F.scaled_dot_product_attention(turned, key, value.transpose(1, 2), dropout_p=rate)
         return self.to_out(out.transpose(1, 2).flatten(-2))
-
-
-def _is_fast(x: Tensor) -> bool:
-    return x.device.type == "cpu" and x.dtype == torch.float32 and not torch.compiler.is_compiling()

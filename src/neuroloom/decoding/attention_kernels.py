@@ -1,17 +1,24 @@
 """Attention on one CPU core without waste: window by window, inside the cache, nothing padded.
 
-Two fused operations with hand-written gradients. Both walk over the windows of a batch so that every
+Fused operations with hand-written gradients. The attentions walk over the windows of a batch so that every
 intermediate of a window stays in the second-level cache, rotate queries, keys and values on the way (one
 complex product), and draw dropout masks from random bytes (a rate is rounded to a multiple of 1/256).
-`attention.py` chooses between these and `scaled_dot_product_attention`.
+`attention.py` chooses between these and `scaled_dot_product_attention`. What does not outlive an operation
+lies in memory that is used again: fresh memory costs a page fault every 4 KB, as much as its arithmetic.
 """
 
+import math
+import threading
+from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from neuroloom.decoding.linear import multiply
 
 
 def as_complex(x: Tensor) -> Tensor:
@@ -22,6 +29,26 @@ def as_complex(x: Tensor) -> Tensor:
 def as_real(x: Tensor) -> Tensor:
     """Undo `as_complex`."""
     return torch.view_as_real(x).flatten(-2)
+
+
+class _Scratch(threading.local):
+    """Memory that is used again and again, by name; each thread has its own."""
+
+    def __init__(self):
+        self.buffers: dict[str, Tensor] = {}
+
+    def __call__(self, name: str, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Return uninitialised memory of this shape, valid until the same name is asked for again."""
+        n = math.prod(shape)
+        buffer = self.buffers.get(name)
+        if buffer is None or len(buffer) < n:
+            # Made outside inference mode, whose tensors training could not write to.
+            with torch.inference_mode(False):
+                buffer = self.buffers[name] = torch.empty(n, dtype=dtype)
+        return buffer[:n].view(shape)
+
+
+scratch = _Scratch()
 
 
 class KeepMasks:
@@ -57,16 +84,17 @@ class SelfAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, qkv: Tensor, rotation: Tensor, dropout: float) -> Tensor:  # pyright: ignore
         n_windows, n_latents, _, n_heads, dim_head = qkv.shape
-        there, back = _self_rotations(rotation, dim_head)
+        there, back, unturn = _self_rotations(rotation, dim_head)
         out = qkv.new_empty(n_windows, n_latents, n_heads, dim_head)
-        head_out = qkv.new_empty(n_heads, n_latents, dim_head)
+        head_out = scratch("head out", n_heads, n_latents, dim_head)
         turned_out, final = as_complex(head_out.transpose(0, 1)), as_complex(out)
-        unturn = rotation.conj().resolve_conj()[:, None]
         masks = KeepMasks(dropout) if dropout else None
         saved, learns = [], ctx.needs_input_grad[0]
+        turned = scratch("turned qkv", n_latents, 3, n_heads, dim_head)
+        query, key, value = turned.permute(1, 2, 0, 3)  # 3 x (H, L, d)
         for window, raw in enumerate(as_complex(qkv)):
-            query, key, value = as_real(raw * there).permute(1, 2, 0, 3)  # 3 x (H, L, d)
-            weights = torch.bmm(query, key.transpose(1, 2)).softmax(-1)  # (H, L, L)
+            torch.mul(raw, there, out=as_complex(turned))
+            weights = _softmax_of_products(query, key, keep=learns)  # (H, L, L)
             keep = masks.draw(weights) if masks else None
             torch.bmm(weights if keep is None else weights * keep, value, out=head_out)
             torch.mul(turned_out, unturn, out=final[window])
@@ -86,18 +114,21 @@ class SelfAttention(torch.autograd.Function):
         # Rotations keep inner products, so the row sums of dP * P may be taken after un-rotation.
         row_sums = (grad * out).sum(-1).transpose(1, 2).unsqueeze(-1)  # (B, H, L, 1)
         grad_qkv = torch.empty_like(qkv)
-        turned = qkv.new_empty(n_latents, 3, n_heads, dim_head)
+        turned_qkv = scratch("turned qkv", n_latents, 3, n_heads, dim_head)
+        query, key, value = turned_qkv.permute(1, 2, 0, 3)
+        turned = scratch("turned gradient", n_latents, 3, n_heads, dim_head)
         grad_query, grad_key, grad_value = turned.permute(1, 2, 0, 3)
         turn = (rotation * ctx.scale)[:, None]
         grad_complex, turned_complex = as_complex(grad_qkv), as_complex(turned)
         raw_grads = as_complex(grad.contiguous())
         for window, raw in enumerate(as_complex(qkv)):
-            query, key, value = as_real(raw * there).permute(1, 2, 0, 3)
+            torch.mul(raw, there, out=as_complex(turned_qkv))
             head_grad = as_real(raw_grads[window] * turn).transpose(0, 1)  # (H, L, d)
             weights, keep = ctx.saved[window]
             kept = weights if keep is None else weights * keep
             torch.bmm(kept.transpose(1, 2), head_grad, out=grad_value)
-            scores = torch.bmm(head_grad, value.transpose(1, 2)).mul_(kept)
+            scores = torch.bmm(head_grad, value.transpose(1, 2), out=scratch("scores", *kept.shape))
+            scores.mul_(kept)
             scores.addcmul_(weights, row_sums[window], value=-1)  # gradient of the scores
             torch.bmm(scores, key, out=grad_query)
             torch.bmm(scores.transpose(1, 2), query, out=grad_key)
@@ -126,53 +157,60 @@ class SpikeAttention(torch.autograd.Function):
         offsets: list[int],
         dropout: float,
     ) -> Tensor:
+        query = query.contiguous()
         n_heads, n_latents, dim_head = query.shape
         out = query.new_zeros(len(offsets) - 1, n_latents, n_heads, dim_head)
         masks = KeepMasks(dropout) if dropout else None
-        flat_table = as_complex(table)
+        by_head = as_complex(table).permute(2, 1, 0, 3).contiguous()  # (H, 2, rows, d/2)
         saved, learns = [], any(ctx.needs_input_grad)
-        for window in range(len(out)):
-            inside = slice(offsets[window], offsets[window + 1])
-            key, value = _turned_keys_values(flat_table, row[inside], rotation[inside])
-            weights = torch.bmm(query, key.transpose(1, 2)).softmax(-1)  # (H, L, n)
+        for window, (first, last) in enumerate(pairwise(offsets)):
+            if first == last:
+                saved.append((None, None))
+                continue
+            shape = (n_heads, n_latents, last - first)
+            weights = query.new_empty(shape) if learns else scratch("scores", *shape)
             keep = masks.draw(weights) if masks else None
-            kept = weights if keep is None else weights * keep
-            torch.bmm(kept, value, out=out[window].transpose(0, 1))
+            for head in range(n_heads):
+                key, value = _turned_spikes(by_head[head], row[first:last], rotation[first:last])
+                torch.softmax(multiply(query[head], key), -1, out=weights[head])
+                kept = weights[head] if keep is None else weights[head] * keep[head]
+                out[window, :, head] = multiply(kept, value.t())
             if learns:
                 saved.append((weights, keep))
         if masks:
             out *= masks.scale
-        ctx.save_for_backward(query, table, row, rotation, out)
+        ctx.save_for_backward(query, by_head, row, rotation, out)
         ctx.saved, ctx.offsets, ctx.scale = saved, offsets, masks.scale if masks else 1.0
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor):  # pyright: ignore
-        query, table, row, rotation, out = ctx.saved_tensors
-        row_sums = (grad * out).sum(-1).transpose(1, 2).unsqueeze(-1)  # (B, H, L, 1)
+        query, by_head, row, rotation, out = ctx.saved_tensors
+        n_rows = by_head.shape[2]
+        row_sums = (grad * out).sum(-1).unsqueeze(-1)  # (B, L, H, 1)
         grad_query = torch.zeros_like(query)
-        grad_table = torch.zeros_like(table).flatten(1)
-        flat_table = as_complex(table)
+        grad_table = query.new_zeros(n_rows, 2, *query.shape[::2])  # (rows, 2, H, d)
+        back = rotation.conj().resolve_conj()
         for window, (weights, keep) in enumerate(ctx.saved):
             inside = slice(ctx.offsets[window], ctx.offsets[window + 1])
-            if inside.start == inside.stop:
+            if weights is None:
                 continue
-            key, value = _turned_keys_values(flat_table, row[inside], rotation[inside])
-            head_grad = grad[window].transpose(0, 1) * ctx.scale  # (H, L, d)
-            turned = query.new_empty(inside.stop - inside.start, *table.shape[1:])
-            grad_key, grad_value = turned.permute(1, 2, 0, 3)  # 2 x (H, n, d)
-            kept = weights if keep is None else weights * keep
-            torch.bmm(kept.transpose(1, 2), head_grad, out=grad_value)
-            scores = torch.bmm(head_grad, value.transpose(1, 2)).mul_(kept)
-            scores.addcmul_(weights, row_sums[window], value=-1)
-            grad_query.baddbmm_(scores, key)
-            torch.bmm(scores.transpose(1, 2), query, out=grad_key)
-            as_complex(turned).mul_(rotation[inside].conj()[:, None, None])
-            grad_table += torch.ops.aten.embedding_dense_backward(
-                turned.flatten(1), row[inside], len(table), -1, False
-            )
-        return grad_query, grad_table.view_as(table), None, None, None, None
+            for head in range(len(query)):
+                key, value = _turned_spikes(by_head[head], row[inside], rotation[inside])
+                head_grad = grad[window, :, head] * ctx.scale  # (L, d)
+                kept = weights[head] if keep is None else weights[head] * keep[head]
+                grad_value = multiply(kept.t(), head_grad.t())  # (n, d)
+                scores = multiply(head_grad, value).mul_(kept)
+                scores.addcmul_(weights[head], row_sums[window, :, head], value=-1)
+                grad_query[head] += multiply(scores, key.t())
+                grad_key = multiply(scores.t(), query[head].t())
+                for part, turned in enumerate((grad_key, grad_value)):
+                    as_complex(turned).mul_(back[inside])
+                    grad_table[:, part, head] += torch.ops.aten.embedding_dense_backward(
+                        turned, row[inside], n_rows, -1, False
+                    )
+        return grad_query, grad_table, None, None, None, None
 
 
 class GatedUnit(torch.autograd.Function):
@@ -207,17 +245,29 @@ class GatedUnit(torch.autograd.Function):
         return grad_widened, None
 
 
-def _self_rotations(rotation: Tensor, dim_head: int) -> tuple[Tensor, Tensor]:
-    """Rotations (L, 3, 1, d/2) of queries, keys and values, and of their gradients back.
+@lru_cache(maxsize=1)  # the layers of a model share one rotation
+def _self_rotations(rotation: Tensor, dim_head: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Rotations (L, 3, 1, d/2) of queries, keys and values, of their gradients back, and of the output.
 
     The 1/sqrt(d) of the scores rides on the queries.
     """
     there = rotation[:, None, None].repeat(1, 3, 1, 1)
     there[:, 0] *= dim_head**-0.5
-    return there, there.conj().resolve_conj()
+    return there, there.conj().resolve_conj(), rotation.conj().resolve_conj()[:, None]
 
 
-def _turned_keys_values(table: Tensor, row: Tensor, rotation: Tensor) -> Tensor:
-    """Gather and rotate the keys and values of some spikes: (2, H, n, d)."""
-    turned = table.index_select(0, row).mul_(rotation[:, None, None])
-    return as_real(turned).permute(1, 2, 0, 3)
+def _turned_spikes(table: Tensor, row: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor]:
+    """Gather and rotate one head's keys and values (2, rows, d/2) of some spikes: twice (n, d)."""
+    turned = scratch("turned spikes", 2, *rotation.shape, dtype=torch.complex64)
+    for part in range(2):
+        torch.index_select(table[part], 0, row, out=turned[part]).mul_(rotation)
+    key, value = as_real(turned)
+    return key, value
+
+
+def _softmax_of_products(query: Tensor, key: Tensor, *, keep: bool) -> Tensor:
+    """softmax(q · k) over the keys, (H, L, n); in memory of its own if it is to be kept."""
+    shape = (*query.shape[:2], key.shape[1])
+    scores = query.new_empty(shape) if keep else scratch("scores", *shape)
+    torch.bmm(query, key.transpose(1, 2), out=scores)
+    return torch.softmax(scores, -1, out=scores)

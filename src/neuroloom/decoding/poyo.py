@@ -229,11 +229,17 @@ class Poyo(nn.Module):
         return latents
 
     def _token_table(self, inputs: PoyoInputs) -> tuple[Tensor, Tensor]:
-        """Return keys and values of the distinct (unit, type) pairs met, and the row of every token."""
-        pair = inputs.unit * _N_TYPES + inputs.kind  # (n,)
-        met = torch.zeros(self.unit_embedding.num_embeddings * _N_TYPES, dtype=torch.bool, device=pair.device)
-        met[pair] = True
+        """Return keys and values of (unit, type) pairs, and the row of every token.
+
+        Of all pairs where they are fewer than the tokens, else of those that are met.
+        """
+        row = inputs.unit * _N_TYPES + inputs.kind  # (n,)
+        n_pairs = self.unit_embedding.num_embeddings * _N_TYPES
+        if n_pairs <= len(row):
+            tokens = self.unit_embedding.weight[:, None] + self.kind_embedding.weight  # (units, types, D)
+            return self.encoder.keys_and_values(tokens.flatten(0, 1)), row
+        met = torch.zeros(n_pairs, dtype=torch.bool, device=row.device)
+        met[row] = True
         distinct = met.nonzero()[:, 0]
-        row = (met.cumsum(0) - 1)[pair]
         tokens = self.unit_embedding(distinct // _N_TYPES) + self.kind_embedding(distinct % _N_TYPES)
-        return self.encoder.keys_and_values(tokens), row
+        return self.encoder.keys_and_values(tokens), (met.cumsum(0) - 1)[row]
