@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from neuroloom.sorting.splitting import count_coincidences, split_spikes
+from neuroloom.sorting.splitting import split_spikes
 
 N_SAMPLES, REFRACTORY = 60 * 30_000, 45
 
@@ -22,7 +22,7 @@ def times(n: int, *, seed: int = 1) -> np.ndarray:
 
 
 def split(white: np.ndarray, sample: np.ndarray) -> np.ndarray:
-    return split_spikes(white, sample, fewest=20, refractory=REFRACTORY, n_samples=N_SAMPLES, seed=0)
+    return split_spikes(white, sample, fewest=20, refractory=REFRACTORY, seed=0)
 
 
 def agreement(truth: np.ndarray, label: np.ndarray) -> float:
@@ -67,7 +67,3 @@ def test_halves_that_keep_each_others_refractory_period_are_one_neuron():
 def test_few_spikes_are_not_looked_at():
     white, _ = spikes([0.0, 8.0], each=15)
     assert split(white, times(30)).max() == 0
-
-
-def test_coincidences_are_counted_on_both_sides():
-    assert count_coincidences(np.array([100, 500]), np.array([90, 110, 300, 505]), reach=10) == 3

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from neuroloom.seeds import derive
-from neuroloom.sorting.clustering import cluster_embeddings, merge_alike, without_composites
+from neuroloom.sorting.clustering import cluster_embeddings
 from neuroloom.sorting.confidence import (
     MUCH_LARGER,
     believable,
@@ -14,16 +14,18 @@ from neuroloom.sorting.confidence import (
     without_remainders,
 )
 from neuroloom.sorting.events import Events
+from neuroloom.sorting.merging import merge_alike, merge_varied, without_composites
 from neuroloom.sorting.residuals import Left, Subtraction, own_waveforms, sharper
 from neuroloom.sorting.splitting import MOST_SPIKES, split_spikes
 from neuroloom.sorting.spotting import Spotter
-from neuroloom.sorting.templates import FOR_TEMPLATE, LENGTH, Units, centred, core, mean_waveforms
+from neuroloom.sorting.templates import FOR_TEMPLATE, LENGTH, Units, core, mean_waveforms
 from neuroloom.sorting.workspace import Workspace
 
 _LEAST_DISTANCE = 6.0  # of a template from nothing, in standard deviations; noise itself makes 4
 _LEAST_PURE = 0.6
 _CLOSE = 4.0  # standard deviations of noise between two templates
-_HEIGHT_SD = 0.08  # how much the spikes of one neuron usually vary in height
+# How much the spikes of one neuron usually vary in height, and how much on each contact by itself.
+_VARIES = {"height_sd": 0.08, "contact_sd": 0.05}
 _MOST_REPEATS = 6
 _MOST_IN_MAP = 5000
 STAGES = 3  # that `Learner.learn` enters
@@ -57,8 +59,7 @@ class Learner:
         units, sample, unit = self._settled(units)
         # Neighbourhoods that see the same neuron each see its spikes at their largest. What is this close is
         # taken for one, and parted again only if its spikes are two neurons'.
-        work = self.work
-        merged, _ = merge_alike(units, work.locations_um, work.noise, nearest=_CLOSE)
+        merged = merge_alike(units, self.work.locations_um, self.work.noise, nearest=_CLOSE)
         if len(merged) < len(units):
             units, sample, unit = self._settled(merged)
         self.enter("splits")
@@ -67,6 +68,16 @@ class Learner:
             if len(units) == n_before:
                 break
             units, sample, unit = self._settled(units)
+        merged = merge_varied(
+            units,
+            sample,
+            unit,
+            self.work.locations_um,
+            self.work.noise,
+            refractory=self.work.refractory,
+        )
+        if len(merged) < len(units):
+            units, sample, unit = self._settled(merged)
         found = {"templates": units.templates, "sample": sample, "unit": unit}
         return found | self._map(events, embeddings, sample, unit)
 
@@ -134,7 +145,7 @@ class Learner:
         for left in Subtraction(templates).chunks(self.work.white, sample, unit, chunk=self.work.chunk):
             left = left.take(chosen[left.rows])
             for one in np.unique(left.unit):
-                own = own_waveforms(left, templates, int(one), channels[one], height_sd=_HEIGHT_SD)
+                own = own_waveforms(left, templates, int(one), channels[one], **_VARIES)
                 waveforms[one].append(own.astype(np.float16))
                 samples[one].append(left.sample[left.unit == one] + left.first)
         parted = []
@@ -148,7 +159,6 @@ class Learner:
                 mine,
                 fewest=self.work.fewest(self.work.n_samples),
                 refractory=self.work.refractory,
-                n_samples=self.work.n_samples,
                 seed=derive(self.work.seed, "split", one),
             )
             label = without_remainders(label, mine, self._larger(units, one, sample, unit))
@@ -185,8 +195,8 @@ class Learner:
                     n_units += 1
         seed = derive(self.work.seed, "templates", stage)
         templates = mean_waveforms(self.work.scaled, events.sample, label, n_units, seed=seed)
-        units = centred(Units(templates, np.bincount(label[label >= 0], minlength=n_units)))
-        units, _ = merge_alike(units, self.work.locations_um, self.work.noise)
+        units = Units(templates, np.bincount(label[label >= 0], minlength=n_units))
+        units = merge_alike(units, self.work.locations_um, self.work.noise)
         units = units.take(self._distance_from_noise(units) > _LEAST_DISTANCE)
         sums = without_composites(
             units, self.work.locations_um, self.work.noise, n_samples=self.work.n_samples

@@ -159,18 +159,31 @@ class Subtraction:
 
 
 def own_waveforms(
-    left: Left, templates: np.ndarray, unit: int, channels: np.ndarray, *, height_sd: float = 0.0
+    left: Left,
+    templates: np.ndarray,
+    unit: int,
+    channels: np.ndarray,
+    *,
+    height_sd: float = 0.0,
+    contact_sd: float = 0.0,
 ) -> np.ndarray:
     """Return the core of one unit's spikes, freed of all others and aligned, ``(spikes, 64, channels)``.
 
-    One neuron's spikes vary in height, which makes no two of it: with `height_sd`, the relative standard
-    deviation that is usual, heights are brought together until such a variation is no larger than noise.
+    One neuron's spikes vary in height, all over and on each contact by itself, which makes no two of it:
+    with `height_sd` and `contact_sd`, the relative standard deviations that are usual, heights are brought
+    together until such a variation is no larger than noise.
     """
     mine = left.unit == unit
     own = core(templates[unit][None])[0][:, channels]
     nearer = 1 / np.sqrt(1 + (height_sd * np.linalg.norm(own)) ** 2)
     height = 1 + (left.height[mine, None, None].astype(np.float32) - 1) * np.float32(nearer)
-    return core(_aligned(left, mine, channels)) + height * own
+    rest = core(_aligned(left, mine, channels))
+    if contact_sd:
+        energy = np.einsum("tc,tc->c", own, own)
+        along = np.einsum("stc,tc->sc", rest, own) / np.maximum(energy, 1e-9)
+        along *= 1 - 1 / np.sqrt(1 + contact_sd**2 * energy)
+        rest -= along[:, None, :] * own
+    return rest + height * own
 
 
 def sharper(templates: np.ndarray, chunks: Iterable[Left], *, most: int = FOR_TEMPLATE) -> np.ndarray:

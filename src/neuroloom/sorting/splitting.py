@@ -8,6 +8,7 @@ taken away, aligned on their template, and scaled so that noise alone has unit v
 import numpy as np
 
 from neuroloom.seeds import derive
+from neuroloom.sorting.coincidences import fire_as_one
 from neuroloom.sorting.spikeinterface_runs import keep_compiled, quiet
 
 MOST_SPIKES = 2000  # of a unit that are looked at
@@ -16,17 +17,16 @@ _ABOVE_NOISE = 1.15  # times the largest eigenvalue that noise alone gives
 _DIP = 2.0  # of isosplit
 _LEAST_DISTANCE = 2.2  # standard deviations between the means of two halves
 _LEAST_GAIN, _LEAST_GAIN_EACH = 10.0, 0.01  # log-likelihood that two Gaussians must gain over one
-_ENOUGH_EXPECTED, _SHARE_OF_CHANCE = 6.0, 0.25  # coincidences within the refractory period
 
 
 def split_spikes(
-    white: np.ndarray, sample: np.ndarray, *, fewest: int, refractory: int, n_samples: int, seed: int
+    white: np.ndarray, sample: np.ndarray, *, fewest: int, refractory: int, seed: int
 ) -> np.ndarray:
     """Return labels 0, 1, .. of the neurons that spikes of one unit come from; -1 of a few left out.
 
     Spikes are parted where they are bimodal (isosplit), and then where two Gaussians of the noise's own size
     describe them much better than one of any shape: halves too close to leave a dip between them. Two halves
-    that never fire within a refractory period of each other are one neuron whose spikes vary.
+    that keep each other's silences (`fire_as_one`) are one neuron whose spikes vary.
 
     Parameters
     ----------
@@ -38,8 +38,6 @@ def split_spikes(
         Smaller groups are no neurons.
     refractory
         Samples within which one neuron does not fire twice.
-    n_samples
-        Of the recording that the spikes were found in.
     seed
         Of isosplit.
     """
@@ -63,7 +61,7 @@ def split_spikes(
         label[mine[half]] = done
         pending += [one, done]
         done += 1
-    return _joined(label, points, sample, refractory=refractory, n_samples=n_samples)
+    return _joined(label, points, sample, refractory=refractory)
 
 
 def _bimodal(points: np.ndarray, *, fewest: int, seed: int) -> np.ndarray:
@@ -141,10 +139,8 @@ def _log_normal(away: np.ndarray, covariance: np.ndarray) -> np.ndarray:
     return -0.5 * (squared + np.linalg.slogdet(covariance)[1] + len(covariance) * np.log(2 * np.pi))
 
 
-def _joined(
-    label: np.ndarray, points: np.ndarray, sample: np.ndarray, *, refractory: int, n_samples: int
-) -> np.ndarray:
-    """Join groups that noise could not tell apart, and those that keep each other's refractory period."""
+def _joined(label: np.ndarray, points: np.ndarray, sample: np.ndarray, *, refractory: int) -> np.ndarray:
+    """Join groups that noise could not tell apart, and those that keep each other's silences."""
     n_groups = int(label.max()) + 1
     for one in range(n_groups):
         for other in range(one):
@@ -152,21 +148,13 @@ def _joined(
             if not first.any() or not second.any():
                 continue
             distance = np.linalg.norm(points[first].mean(axis=0) - points[second].mean(axis=0))
-            expected = 2 * refractory * first.sum() * second.sum() / n_samples
-            met = count_coincidences(sample[first], sample[second], reach=refractory)
-            keeps_period = expected >= _ENOUGH_EXPECTED and met < _SHARE_OF_CHANCE * expected
-            if distance < _LEAST_DISTANCE or keeps_period:
+            if distance < _LEAST_DISTANCE or fire_as_one(
+                sample[first], sample[second], refractory=refractory
+            ):
                 label[first] = other
     _, dense = np.unique(label[label >= 0], return_inverse=True)
     label[label >= 0] = dense
     return label
-
-
-def count_coincidences(first: np.ndarray, second: np.ndarray, *, reach: int) -> int:
-    """Return how many pairs of one spike each are at most `reach` samples apart; both sorted."""
-    return int(
-        (np.searchsorted(second, first + reach, "right") - np.searchsorted(second, first - reach)).sum()
-    )
 
 
 def features(white: np.ndarray) -> np.ndarray:

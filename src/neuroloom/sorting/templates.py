@@ -12,6 +12,7 @@ LONG, LONG_TROUGH = 128, 40
 LENGTH, TROUGH = 64, 24
 _CORE = slice(LONG_TROUGH - TROUGH, LONG_TROUGH - TROUGH + LENGTH)
 FOR_TEMPLATE = 300  # spikes; more change nothing
+_MOST_LATE = 32  # samples
 
 
 @dataclass(frozen=True)
@@ -63,26 +64,41 @@ def cut(traces: np.ndarray, sample: np.ndarray, channels: np.ndarray | None = No
 def mean_waveforms(
     traces: np.ndarray, sample: np.ndarray, labels: np.ndarray, n_units: int, *, seed: int
 ) -> np.ndarray:
-    """Return the median waveform of up to 300 spikes of each unit, ``(units, 128, channels)``."""
+    """Return the median waveform of up to 300 spikes of each unit, its trough at sample 40.
+
+    Spikes are where they were noticed, which may be another channel's trough, or another trough of the same.
+
+    Parameters
+    ----------
+    traces
+        Shape ``(samples, channels)``.
+    sample, labels
+        Of every spike, in order of time; -1 is no unit.
+    n_units
+        How many units there are.
+    seed
+        Of the choice of spikes.
+
+    Returns
+    -------
+    ndarray
+        Shape ``(units, 128, channels)``; zeros where a unit has no spikes.
+    """
     templates = np.zeros((n_units, LONG, traces.shape[1]), np.float32)
-    whole = (sample >= LONG_TROUGH) & (sample < len(traces) - LONG + LONG_TROUGH)
+    first, last = LONG_TROUGH + _MOST_LATE, len(traces) - LONG + LONG_TROUGH - _MOST_LATE
+    whole = (sample >= first) & (sample < last)
     for unit in range(n_units):
         mine = sample[whole & (labels == unit)]
         random = np.random.default_rng(derive(seed, "template", unit))
         mine = np.sort(random.permutation(mine)[:FOR_TEMPLATE])
-        if len(mine):
-            templates[unit] = np.median(cut(traces, mine), axis=0)
+        if not len(mine):
+            continue
+        template = np.median(cut(traces, mine), axis=0)
+        late = int(template.min(axis=1).argmin()) - LONG_TROUGH
+        if late and abs(late) <= _MOST_LATE:
+            template = np.median(cut(traces, mine + late), axis=0)
+        templates[unit] = template
     return templates
-
-
-def centred(units: Units) -> Units:
-    """Move every template so that its deepest trough is at sample 40."""
-    moved = units.templates.copy()
-    for unit, template in enumerate(units.templates):
-        lag = LONG_TROUGH - int(template.min(axis=1).argmin())
-        if lag and abs(lag) <= 16:
-            moved[unit] = moved_by(template, lag)
-    return Units(moved, units.count, units.whole)
 
 
 def moved_by(template: np.ndarray, lag: int) -> np.ndarray:

@@ -1,0 +1,167 @@
+"""Which units are one neuron's, and which are none: by their templates, and by when they fire."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from neuroloom.sorting.coincidences import fire_as_one
+from neuroloom.sorting.noise import NoiseModel
+from neuroloom.sorting.templates import FOR_TEMPLATE, Units, core, moved_by, shift_waveforms
+
+_SAME = 0.03  # share of a template's energy by which two of one unit may differ
+_SAME_DISTANCE = 2.0  # or this many standard deviations of noise
+_SAME_SCALE = 1.18
+_SIMILAR, _SIMILAR_SCALE = 0.25, 2.0  # and by how much if they keep each other's silences
+_NEAR_UM = 100.0
+_LAGS = range(-10, 11)
+_OVERLAP_LAGS = range(-28, 29)
+_TIMES_CHANCE = 3.0
+
+
+def merge_alike(
+    units: Units, locations_um: np.ndarray, noise: NoiseModel, *, nearest: float = _SAME_DISTANCE
+) -> Units:
+    """Merge units whose templates are the same but for a shift in time and a little in size.
+
+    Parameters
+    ----------
+    units, locations_um, noise
+        Whose templates, on which contacts, in what noise.
+    nearest
+        Standard deviations of noise by which two of one unit may differ.
+    """
+
+    def same(one: int, other: int) -> bool:
+        left, energy, n_values = _difference(units, one, other, locations_um, noise, _SAME_SCALE)
+        # Medians of few spikes differ by their noise alone.
+        used = np.minimum(units.count[[one, other]], FOR_TEMPLATE)
+        left -= 1.57 * n_values * float((1 / used).sum())
+        return left < max(_SAME * energy, nearest**2)
+
+    return _merged(units, locations_um, same)
+
+
+def merge_varied(
+    units: Units,
+    sample: np.ndarray,
+    unit: np.ndarray,
+    locations_um: np.ndarray,
+    noise: NoiseModel,
+    *,
+    refractory: int,
+) -> Units:
+    """Merge units of similar shape that keep each other's silences: one neuron whose spikes vary in steps.
+
+    Parameters
+    ----------
+    units, locations_um, noise
+        As in `merge_alike`.
+    sample, unit
+        All spikes, in order of time.
+    refractory
+        Samples within which no neuron fires twice.
+    """
+
+    def same(one: int, other: int) -> bool:
+        left, energy, _ = _difference(units, one, other, locations_um, noise, _SIMILAR_SCALE)
+        return left < _SIMILAR * energy and fire_as_one(
+            sample[unit == one], sample[unit == other], refractory=refractory
+        )
+
+    return _merged(units, locations_um, same)
+
+
+def _merged(units: Units, locations_um: np.ndarray, same: Callable[[int, int], bool]) -> Units:
+    """Return the most frequent unit of every group whose others are the same as it."""
+    group, place = np.arange(len(units)), units.peak
+    often = np.argsort(-units.count, kind="stable")
+    distance = np.linalg.norm(locations_um[place][:, None] - locations_um[place], axis=2)
+    for rank, one in enumerate(often.tolist()):
+        for other in often[rank + 1 :].tolist():
+            if group[one] == one and group[other] == other and distance[one, other] <= _NEAR_UM:
+                group[other] = one if same(one, other) else other
+    kept = np.unique(group)
+    count = np.array([units.count[group == unit].sum() for unit in kept], dtype=np.int64)
+    return Units(units.templates[kept], count)
+
+
+def without_composites(
+    units: Units, locations_um: np.ndarray, noise: NoiseModel, *, n_samples: int
+) -> np.ndarray:
+    """Return which units are not sums of two others that coincide by chance.
+
+    Such a unit looks like the two together, and is no more frequent than chance would have it.
+
+    Parameters
+    ----------
+    units, locations_um, noise
+        As in `merge_alike`.
+    n_samples
+        Length of the recording that the units' spikes were counted in.
+    """
+    keep = np.ones(len(units), bool)
+    compared = core(units.templates)
+    place = units.peak
+    for unit in np.argsort(units.count, kind="stable"):
+        distance = np.linalg.norm(locations_um[place] - locations_um[place[unit]], axis=1)
+        others = np.flatnonzero(keep & (distance <= _NEAR_UM) & (units.count > units.count[unit]))
+        others = others[others != unit]
+        if len(others) < 2:
+            continue
+        channels = _around(locations_um, int(place[unit]))
+        white = _whitener(noise, channels)
+        target = white(compared[unit][None][:, :, channels])[0]
+        energy = float(target @ target)
+        parts = np.concatenate([white(_moved(compared[o][:, channels], _OVERLAP_LAGS)) for o in others])
+        remaining, used = target, []
+        for _ in range(2):
+            matched, size = parts @ remaining, np.maximum(np.einsum("ij,ij->i", parts, parts), 1e-9)
+            scale = np.clip(matched / size, 0.8, 1.2)
+            gain = 2 * scale * matched - scale**2 * size
+            gain[size < 0.1 * energy] = -np.inf
+            best = int(gain.argmax())
+            if gain[best] <= 0:
+                break
+            used.append(int(others[best // len(_OVERLAP_LAGS)]))
+            remaining = remaining - scale[best] * parts[best]
+        if len(used) == 2 and remaining @ remaining < 0.12 * energy:
+            by_chance = np.prod(units.count[used].astype(float)) * len(_OVERLAP_LAGS) / n_samples
+            keep[unit] = units.count[unit] > _TIMES_CHANCE * by_chance
+    return keep
+
+
+def _difference(
+    units: Units, one: int, other: int, locations_um: np.ndarray, noise: NoiseModel, most_scale: float
+) -> tuple[float, float, int]:
+    """Return how far two templates are apart at their best shift and scale, the energy of the smaller, and
+    how many values were compared; in units of noise."""
+    first, second = core(units.templates[[one, other]])
+    channels = _around(locations_um, int(first.min(axis=0).argmin()))
+    white = _whitener(noise, channels)
+    shifted = [_moved(shift_waveforms(first[None], s)[0][:, channels], _LAGS) for s in (0.0, 0.25, 0.5, 0.75)]
+    candidates, target = white(np.concatenate(shifted)), white(second[None][:, :, channels])[0]
+    size = np.maximum(np.einsum("ij,ij->i", candidates, candidates), 1e-9)
+    scale = np.clip(candidates @ target / size, 1 / most_scale, most_scale)
+    left = ((target - scale[:, None] * candidates) ** 2).sum(axis=1).min()
+    return float(left), min(float(target @ target), float(size.max())), target.size
+
+
+def _around(locations_um: np.ndarray, channel: int, *, most: int = 10) -> np.ndarray:
+    distance = np.linalg.norm(locations_um - locations_um[channel], axis=1)
+    nearest = np.argsort(distance, kind="stable")[:most]
+    return np.sort(nearest[distance[nearest] <= _NEAR_UM])
+
+
+def _whitener(noise: NoiseModel, channels: np.ndarray):
+    time = _root(noise.inverse_in_time())
+    across = _root(noise.inverse_across(channels))
+    return lambda waveforms: (np.matmul(time, waveforms) @ across).reshape(len(waveforms), -1)
+
+
+def _root(matrix: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+
+
+def _moved(template: np.ndarray, lags: range) -> np.ndarray:
+    return np.stack([moved_by(template, lag) for lag in lags])
