@@ -86,7 +86,9 @@ def test_damaged_and_foreign_details_are_refused(tmp_path, sorted_with_details):
 
 
 def test_a_sorting_of_another_sorter_has_no_details(tetrode, sorted_tetrode, tmp_path):
-    assert sort_with_details(tetrode[0], sorter="simple")[1] is None
+    sort(tetrode[0], sorter="simple", folder=tmp_path / "simple")
+    with pytest.raises(MissingFile, match="details does not exist"):
+        read_details(tmp_path / "simple")
     write_sorting(sorted_tetrode, tmp_path / "sorting")
     with pytest.raises(MissingFile, match="details does not exist"):
         read_details(tmp_path / "sorting")
@@ -146,7 +148,8 @@ def test_a_sorting_without_units_has_empty_details(array_recording, tmp_path):
     silence = array_recording(np.zeros((60_000, 4), np.float32))
     noise = array_recording(np.random.default_rng(0).normal(0, 8, (60_000, 4)).astype(np.float32))
     for name, recording in (("silence", silence), ("noise", noise)):
-        sorting, details = sort_with_details(recording, folder=tmp_path / name)
+        sort(recording, folder=tmp_path / name)
+        sorting, details = sort_with_details(recording)
         assert len(sorting.unit_ids) == len(details.unit_ids) == len(details.spike_sample) == 0
         assert len(read_details(tmp_path / name).unit_ids) == 0
         assert len(read_sorting(tmp_path / name).unit_ids) == 0

@@ -9,6 +9,7 @@ import pytest
 
 from neuroloom.errors import DataError
 from neuroloom.simulation.recordings import inject
+from neuroloom.sorting import other_sorters
 from neuroloom.sorting import simsort as simsort_module
 from neuroloom.sorting import sorter as sorter_module
 from neuroloom.sorting.export import read_sorting
@@ -96,7 +97,7 @@ def test_an_unknown_sorter_lists_the_installed_ones(tetrode):
 
 def test_a_sorter_that_stops_says_so_and_leaves_nothing(tetrode, tmp_path, monkeypatch):
     broken = {"simple": {"apply_preprocessing": False, "clusterer": "none of them"}}
-    monkeypatch.setattr(sorter_module, "_WHITENED", broken)
+    monkeypatch.setattr(other_sorters, "_WHITENED", broken)
     with pytest.raises(SortingFailed, match="unknown clustering method none of them"):
         sort(tetrode[0], sorter="simple", folder=tmp_path / "sorting")
     assert list(tmp_path.iterdir()) == []

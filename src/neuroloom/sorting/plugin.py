@@ -125,7 +125,6 @@ class SimSortSorter(BaseSorter):
         jobs: dict[str, Any] = fix_job_kwargs(params["job_kwargs"])
         sorting, details = sort_with_details(
             recording,
-            sorter=OURS,
             seed=params["seed"],
             n_jobs=jobs["n_jobs"],
             progress=verbose and bool(jobs["progress_bar"]),
@@ -135,8 +134,7 @@ class SimSortSorter(BaseSorter):
         )
         with quiet():  # it warns that spikes in memory come from nowhere
             sorting.save(folder=sorter_output_folder / "sorting")
-        if details is not None:
-            write_details(details, sorter_output_folder / FOLDER)
+        write_details(details, sorter_output_folder / FOLDER)
         if verbose:
             print(f"{OURS} found {len(sorting.unit_ids)} units")
 

@@ -82,6 +82,12 @@ class SimSortResult:
     confidence: np.ndarray
     map: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
+    @classmethod
+    def empty(cls, n_channels: int) -> "SimSortResult":
+        """Return the result of a recording without units."""
+        whole, real = np.zeros(0, np.int64), np.zeros(0)
+        return cls(Spikes(whole, whole, real, real), np.zeros((0, LONG, n_channels), np.float32), real)
+
 
 def simsort(
     recording: "BaseRecording",
@@ -119,7 +125,7 @@ def simsort(
         detector = load_weights(bundled_weights("detector"))
     part, starts = _to_learn_from(recording)
     if part.get_num_samples(0) < 8 * LENGTH:
-        return _nothing(recording.get_num_channels())
+        return SimSortResult.empty(recording.get_num_channels())
     with tqdm(total=STAGES + 2, desc="simsort: noise", disable=not progress) as bar:
         levels = noise_levels(part)
         scaled = _copy(cache, scratch, "scaled", lambda path: write_scaled(part, levels, path), part)
@@ -153,12 +159,6 @@ def _kept(cache: "StageCache | None", name: str, make: Callable[[], dict[str, np
         if cache is not None:
             cache.put(name, found)
     return found
-
-
-def _nothing(n_channels: int) -> SimSortResult:
-    whole, real = np.zeros(0, np.int64), np.zeros(0)
-    templates = np.zeros((0, LONG, n_channels), np.float32)
-    return SimSortResult(Spikes(whole, whole, real, real), templates, real)
 
 
 def _to_learn_from(recording: "BaseRecording") -> tuple["BaseRecording", np.ndarray]:
@@ -219,7 +219,7 @@ def _judged(
     count = np.bincount(unit, minlength=len(units))
     kept = count >= work.fewest(n_samples)
     if not kept.any():
-        return _nothing(len(work.locations_um))
+        return SimSortResult.empty(len(work.locations_um))
     number = np.cumsum(kept) - 1
     sample, unit = sample[kept[unit]], number[unit[kept[unit]]]
     units = units.take(kept)

@@ -1,50 +1,38 @@
-"""From a recording to sorted units, by a sorter that SpikeInterface can run."""
+"""From a recording to sorted units, by simsort or a sorter that SpikeInterface can run."""
 
 import contextlib
 import dataclasses
 import os
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from neuroloom.artifacts import MANIFEST, fingerprint, require_space
-from neuroloom.errors import DataError, NeuroloomError
+from neuroloom.errors import DataError
 from neuroloom.seeds import derive
 from neuroloom.sorting.details import SortingDetails
 from neuroloom.sorting.export import write_sorting
 from neuroloom.sorting.fingerprints import recording_fingerprint, sorter_fingerprint
 from neuroloom.sorting.folders import SILENT
+from neuroloom.sorting.found_spikes import FoundSpikes, as_sorting
 from neuroloom.sorting.motion import NONE, correct_motion
+from neuroloom.sorting.other_sorters import SortingFailed, run_other
 from neuroloom.sorting.preprocessing import prepare
-from neuroloom.sorting.scanning import iterate_chunks
-from neuroloom.sorting.spikeinterface_runs import keep_compiled, quiet, repeatable
+from neuroloom.sorting.spikeinterface_runs import quiet, repeatable
 from neuroloom.sorting.stages import StageCache, open_stages
 
 if TYPE_CHECKING:
     from spikeinterface.core import BaseRecording, BaseSorting
 
-    from neuroloom.sorting.simsort import SimSortOptions, SimSortResult
+    from neuroloom.sorting.simsort import SimSortOptions
 
-# In units of the noise; also what counts as an event when a recording may hold no spikes at all.
-THRESHOLD = 5.0
-# Fewer events than this make no cluster that any sorter keeps.
-_FEWEST_EVENTS = 20
-# Template matching leaves some units a handful of spikes of others.
-_LOWEST_RATE_HZ = 0.05
 OURS = "simsort"
 DEVICES = ("auto", "cpu", "cuda")
-# Sorters that are given the whitened recording, and what they are told about it.
-_WHITENED: dict[str, dict[str, Any]] = {
-    "lupin": {"apply_preprocessing": False, "save_array": False, "detect_threshold": THRESHOLD},
-    "simple": {"apply_preprocessing": False, "clusterer": "isosplit", "detect_threshold": THRESHOLD},
-}
 
-
-class SortingFailed(NeuroloomError):
-    """A sorter stopped with an error of its own."""
+__all__ = ["DEVICES", "OURS", "SortingFailed", "choose_device", "sort", "sort_with_details"]
 
 
 def sort(
@@ -110,100 +98,28 @@ def sort(
     SortingFailed
         If the sorter stops with an error of its own.
     """
-    sorting, _ = sort_with_details(
-        recording,
-        sorter=sorter,
-        seed=seed,
-        folder=folder,
-        n_jobs=n_jobs,
-        progress=progress,
-        motion=motion,
-        quality=quality,
-        device=device,
-        options=options,
-        work_folder=work_folder,
-    )
-    return sorting
-
-
-def sort_with_details(
-    recording: "BaseRecording",
-    *,
-    sorter: str = OURS,
-    seed: int = 0,
-    folder: str | os.PathLike | None = None,
-    n_jobs: int = 1,
-    progress: bool = False,
-    motion: str = NONE,
-    quality: bool = False,
-    device: str = "auto",
-    options: "SimSortOptions | None" = None,
-    work_folder: str | os.PathLike | None = None,
-) -> "tuple[BaseSorting, SortingDetails | None]":
-    """Sort, and return the confidence of every spike and unit beside the sorting.
-
-    Parameters and errors are those of `sort`.
-
-    Returns
-    -------
-    BaseSorting, SortingDetails or None
-        The details' spikes are in the order of the sorting's spike vector; only simsort gives them.
-    """
-    from neuroloom.sorting.plugin import register
-
-    register()
-    from spikeinterface.sorters import installed_sorters
-    from spikeinterface.sorters.sorterlist import sorter_dict
-
-    name = OURS if sorter == "auto" else sorter
-    # Asking for all of them starts a shell for each that is not written in Python.
-    if name not in sorter_dict or not sorter_dict[name].is_installed():
-        known = [OURS, *(one for one in installed_sorters() if one != OURS)]
-        raise DataError(
-            f"sorter {sorter!r}", expected=f"auto or one of {', '.join(known)}", remedy="pass one"
-        )
-    if options is not None and name != OURS:
-        raise DataError(
-            f"options for the sorter {name}", expected=f"options for {OURS} alone", remedy="leave them out"
-        )
+    name = _known(sorter, options)
     device = choose_device(device)
     target = _replaceable(folder)
-    prepared = prepare(recording, seed=seed).recording
-    silent = bool(prepared.get_annotation(SILENT))
-    if not silent:
-        prepared = correct_motion(prepared, preset=motion, seed=seed, n_jobs=n_jobs, progress=progress)
-    n_bytes = _copied_bytes(prepared, name)
-    parent = Path(tempfile.gettempdir()) if target is None else target.parent
-    parent.mkdir(parents=True, exist_ok=True)
-    require_space(parent, n_bytes)
+    prepared = _prepared(recording, motion=motion, seed=seed, n_jobs=n_jobs, progress=progress)
     if work_folder is None and target is not None:
         work_folder = target.with_name(target.name + ".partial")
     with contextlib.ExitStack() as stack:
-        prefix = ".neuroloom-sort-"
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=prefix, dir=parent)))
-        if silent:
-            found = _Found.from_trains([])
-        elif name == OURS:
+        scratch = stack.enter_context(_scratch(prepared, name, beside=target))
+        if name == OURS:
             cache = None
-            if work_folder is not None:
+            if work_folder is not None and not _silent(prepared):
                 key = _key(prepared, seed=seed, device=device, options=options)
                 cache = stack.enter_context(open_stages(work_folder, key=key))
-            with quiet(), repeatable(seed, "sort", name):
-                found = _simsort(
-                    prepared,
-                    scratch,
-                    seed=seed,
-                    device=device,
-                    options=options,
-                    cache=cache,
-                    progress=progress,
-                )
+            found = _simsort(
+                prepared, scratch, seed=seed, device=device, options=options, cache=cache, progress=progress
+            )
+        elif _silent(prepared):
+            found = FoundSpikes.from_trains([])
         else:
             with quiet(), repeatable(seed, "sort", name):
-                found = _run(prepared, name, scratch, seed=seed, n_jobs=n_jobs, progress=progress)
-        sorting, details = _ordered(found, prepared)
-        if silent and name == OURS:
-            details = SortingDetails.empty()
+                found = run_other(prepared, name, scratch, seed=seed, n_jobs=n_jobs, progress=progress)
+        sorting, details = as_sorting(found, prepared)
         sorting.annotate(sorter=name, seed=seed)
         if quality:
             _measure_quality(sorting, prepared, seed=seed, n_jobs=n_jobs, progress=progress)
@@ -211,7 +127,37 @@ def sort_with_details(
             config = {"sorter": name, "motion": motion, "device": device}
             config |= {} if options is None else {"options": dataclasses.asdict(options)}
             write_sorting(sorting, target, details=details, config=config, seed=seed)
-    return sorting, details
+    return sorting
+
+
+def sort_with_details(
+    recording: "BaseRecording",
+    *,
+    seed: int = 0,
+    n_jobs: int = 1,
+    progress: bool = False,
+    motion: str = NONE,
+    device: str = "auto",
+    options: "SimSortOptions | None" = None,
+) -> "tuple[BaseSorting, SortingDetails]":
+    """Sort by simsort, and return how far every spike and unit is to be trusted beside the sorting.
+
+    The arguments are those of `sort`, which keeps the same in its `folder`.
+
+    Returns
+    -------
+    BaseSorting, SortingDetails
+        The details' spikes are in the order of the sorting's spike vector.
+    """
+    device = choose_device(device)
+    prepared = _prepared(recording, motion=motion, seed=seed, n_jobs=n_jobs, progress=progress)
+    with _scratch(prepared, OURS) as scratch:
+        found = _simsort(
+            prepared, scratch, seed=seed, device=device, options=options, cache=None, progress=progress
+        )
+    sorting, details = as_sorting(found, prepared)
+    sorting.annotate(sorter=OURS, seed=seed)
+    return sorting, cast(SortingDetails, details)
 
 
 def choose_device(device: str) -> str:
@@ -239,19 +185,49 @@ def choose_device(device: str) -> str:
     return device
 
 
-@dataclass(frozen=True)
-class _Found:
-    """Spikes as a sorter gave them: units are 0, 1, .. in its own order, spikes in any."""
+def _known(sorter: str, options: "SimSortOptions | None") -> str:
+    """Return the name of an installed sorter that these options are for."""
+    from neuroloom.sorting.plugin import register
 
-    sample: np.ndarray
-    unit: np.ndarray
-    n_units: int
-    result: "SimSortResult | None" = None
+    register()
+    from spikeinterface.sorters import installed_sorters
+    from spikeinterface.sorters.sorterlist import sorter_dict
 
-    @staticmethod
-    def from_trains(trains: list[np.ndarray]) -> "_Found":
-        samples = np.concatenate([np.zeros(0, np.int64), *trains]).astype(np.int64)
-        return _Found(samples, np.repeat(np.arange(len(trains)), list(map(len, trains))), len(trains))
+    name = OURS if sorter == "auto" else sorter
+    # Asking for all of them starts a shell for each that is not written in Python.
+    if name not in sorter_dict or not sorter_dict[name].is_installed():
+        known = [OURS, *(one for one in installed_sorters() if one != OURS)]
+        raise DataError(
+            f"sorter {sorter!r}", expected=f"auto or one of {', '.join(known)}", remedy="pass one"
+        )
+    if options is not None and name != OURS:
+        raise DataError(
+            f"options for the sorter {name}", expected=f"options for {OURS} alone", remedy="leave them out"
+        )
+    return name
+
+
+def _prepared(
+    recording: "BaseRecording", *, motion: str, seed: int, n_jobs: int, progress: bool
+) -> "BaseRecording":
+    prepared = prepare(recording, seed=seed).recording
+    if _silent(prepared):
+        return prepared
+    return correct_motion(prepared, preset=motion, seed=seed, n_jobs=n_jobs, progress=progress)
+
+
+def _silent(prepared: "BaseRecording") -> bool:
+    return bool(prepared.get_annotation(SILENT))
+
+
+@contextlib.contextmanager
+def _scratch(prepared: "BaseRecording", name: str, *, beside: Path | None = None) -> Iterator[Path]:
+    """Yield a folder with room for what the sorter writes beside its result, and remove it."""
+    parent = Path(tempfile.gettempdir()) if beside is None else beside.parent
+    parent.mkdir(parents=True, exist_ok=True)
+    require_space(parent, _copied_bytes(prepared, name))
+    with tempfile.TemporaryDirectory(prefix=".neuroloom-sort-", dir=parent) as scratch:
+        yield Path(scratch)
 
 
 def _replaceable(folder: str | os.PathLike | None) -> Path | None:
@@ -296,10 +272,13 @@ def _simsort(
     options: "SimSortOptions | None",
     cache: StageCache | None,
     progress: bool,
-) -> _Found:
+) -> FoundSpikes:
     from neuroloom.sorting.pretrained import bundled_weights, load_weights
-    from neuroloom.sorting.simsort import simsort
+    from neuroloom.sorting.simsort import SimSortResult, simsort
 
+    if _silent(recording):
+        nothing = SimSortResult.empty(recording.get_num_channels())
+        return FoundSpikes(nothing.spikes.sample, nothing.spikes.unit, 0, nothing)
     models: dict[str, Any] = {
         name: load_weights(bundled_weights(name), device=device)
         for name in ("extractor", "detector")
@@ -308,8 +287,11 @@ def _simsort(
     kept: dict[str, Any] = {} if cache is None else {"cache": cache}
     step_seed = derive(seed, "sort", OURS, "steps") % 2**31
     one_probe = _as_one_probe(recording)
-    result = simsort(one_probe, scratch, options=options, seed=step_seed, progress=progress, **models, **kept)
-    return _Found(result.spikes.sample, result.spikes.unit, len(result.confidence), result)
+    with quiet(), repeatable(seed, "sort", OURS):
+        result = simsort(
+            one_probe, scratch, options=options, seed=step_seed, progress=progress, **models, **kept
+        )
+    return FoundSpikes(result.spikes.sample, result.spikes.unit, len(result.confidence), result)
 
 
 def _as_one_probe(recording: "BaseRecording") -> "BaseRecording":
@@ -327,106 +309,6 @@ def _as_one_probe(recording: "BaseRecording") -> "BaseRecording":
     return joined
 
 
-def _run(
-    recording: "BaseRecording", name: str, scratch: Path, *, seed: int, n_jobs: int, progress: bool
-) -> _Found:
-    """Return what one of SpikeInterface's sorters finds."""
-    from spikeinterface.core import BaseSorting
-    from spikeinterface.preprocessing.whiten import WhitenRecording
-    from spikeinterface.sorters import get_default_sorter_params, run_sorter
-    from spikeinterface.sorters.utils import SpikeSortingError
-
-    step_seed = derive(seed, "sort", name, "steps") % 2**31
-    jobs = {"n_jobs": n_jobs, "chunk_duration": "1s", "progress_bar": progress}
-    whitened = WhitenRecording(
-        recording,
-        dtype="float32",
-        mode="local" if recording.get_num_channels() > 1 else "global",
-        radius_um=100.0,
-        seed=step_seed,
-    )
-    whitened = whitened.save(folder=scratch / "whitened", **jobs, verbose=False)
-    if _count_events(whitened) < _FEWEST_EVENTS:
-        return _Found.from_trains([])
-    keep_compiled()
-    known = get_default_sorter_params(name)
-    options: dict[str, Any] = dict(_WHITENED.get(name, {}))
-    options |= {key: value for key, value in (("seed", step_seed), ("job_kwargs", jobs)) if key in known}
-    given = whitened
-    if name not in _WHITENED:
-        given = recording.save(folder=scratch / "prepared", **jobs, verbose=False)
-    try:
-        found = run_sorter(name, given, folder=str(scratch / name), verbose=progress, **options)
-    except SpikeSortingError as error:
-        last = str(error).split("\n\nSpike sorting failed")[0].strip().rsplit("\n", 1)[-1]
-        raise SortingFailed(
-            f"{name} stopped with {last}",
-            expected="a recording that it can sort",
-            remedy="use the sorter auto, or look at the recording with `neuroloom check`",
-        ) from error
-    if not isinstance(found, BaseSorting):
-        raise SortingFailed(
-            f"{name} gave {type(found).__name__}", expected="a sorting", remedy="use the sorter auto"
-        )
-    return _Found.from_trains([np.array(found.get_unit_spike_train(unit_id=one)) for one in found.unit_ids])
-
-
-def _ordered(found: _Found, recording: "BaseRecording") -> "tuple[BaseSorting, SortingDetails | None]":
-    """Return units by decreasing number of spikes, each spike once and inside the recording."""
-    from spikeinterface.core import NumpySorting
-    from spikeinterface.core.basesorting import minimum_spike_dtype
-
-    n_samples, rate_hz = recording.get_num_samples(0), recording.get_sampling_frequency()
-    order = np.lexsort((found.unit, found.sample))
-    sample, unit = found.sample[order], found.unit[order]
-    again = np.zeros(len(order), bool)
-    again[1:] = (np.diff(sample) == 0) & (np.diff(unit) == 0)
-    order = order[(sample >= 0) & (sample < n_samples) & ~again]
-    sample, unit = found.sample[order], found.unit[order]
-    count = np.bincount(unit, minlength=found.n_units)
-    first = np.full(found.n_units, n_samples)
-    np.minimum.at(first, unit, sample)
-    ids = np.lexsort((first, -count))
-    ids = ids[count[ids] >= max(1, _LOWEST_RATE_HZ * n_samples / rate_hz)]
-    number = np.full(found.n_units + 1, -1)  # the last is for what is of no unit
-    number[ids] = np.arange(len(ids))
-    order = order[number[unit] >= 0]
-    order = order[np.lexsort((number[found.unit[order]], found.sample[order]))]
-    spikes = np.zeros(len(order), dtype=minimum_spike_dtype)
-    spikes["sample_index"], spikes["unit_index"] = found.sample[order], number[found.unit[order]]
-    sorting = NumpySorting(spikes, rate_hz, np.arange(len(ids)))
-    sorting.register_recording(recording)
-    if found.result is None:
-        return sorting, None
-    details = _details(found.result, spikes, order=order, ids=ids, number=number)
-    sorting.set_property("confidence", details.unit_confidence)
-    return sorting, details
-
-
-def _details(
-    result: "SimSortResult", spikes: np.ndarray, *, order: np.ndarray, ids: np.ndarray, number: np.ndarray
-) -> SortingDetails:
-    """Return what the result knows of the spikes that are kept, under the numbers of the units."""
-    shown: dict[str, np.ndarray] = {}
-    # A map is optional: spikes, units (-1 for none) and points.
-    if (drawn := getattr(result, "map", None)) is not None:
-        shown = {
-            "map_sample": np.asarray(drawn[0], np.int64),
-            "map_unit": number[np.asarray(drawn[1], np.int64)],
-            "map_points": np.asarray(drawn[2], np.float32).reshape(-1, 2),
-        }
-    return SortingDetails(
-        unit_ids=np.arange(len(ids)),
-        unit_confidence=np.asarray(result.confidence, float)[ids],
-        spike_sample=spikes["sample_index"].copy(),
-        spike_unit=spikes["unit_index"].copy(),
-        spike_confidence=np.asarray(result.spikes.confidence, float)[order],
-        spike_amplitude=np.asarray(result.spikes.amplitude, float)[order],
-        **shown,
-        events=dict(getattr(result, "events", None) or {}),
-    )
-
-
 def _measure_quality(
     sorting: "BaseSorting", recording: "BaseRecording", *, seed: int, n_jobs: int, progress: bool
 ) -> None:
@@ -436,17 +318,3 @@ def _measure_quality(
         table = unit_table(analyze(sorting, recording, seed=seed, n_jobs=n_jobs, progress=progress))
         for name in table.columns:
             sorting.set_property(name, table[name].to_numpy(dtype=float, na_value=np.nan))
-
-
-def _count_events(recording: "BaseRecording") -> int:
-    """Return how often any channel falls below the threshold, in multiples of its noise."""
-    noise, count = None, 0
-    for _, _, traces in iterate_chunks(recording):
-        if noise is None:
-            noise = np.median(np.abs(traces), axis=0) / 0.6745
-            noise[noise == 0] = 1.0  # whitened traces have unit variance
-        below = np.any(traces < -THRESHOLD * noise, axis=1).astype(np.int8)
-        count += int(np.sum(np.diff(below) == 1))
-        if count >= _FEWEST_EVENTS:
-            break
-    return count
