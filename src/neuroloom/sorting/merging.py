@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from neuroloom.sorting.coincidences import fire_as_one
-from neuroloom.sorting.noise import NoiseModel
+from neuroloom.sorting.noise import NoiseModel, symmetric_root
 from neuroloom.sorting.templates import FOR_TEMPLATE, Units, core, moved_by, shift_waveforms
 
 _SAME = 0.03  # share of a template's energy by which two of one unit may differ
@@ -153,14 +153,9 @@ def _around(locations_um: np.ndarray, channel: int, *, most: int = 10) -> np.nda
 
 
 def _whitener(noise: NoiseModel, channels: np.ndarray):
-    time = _root(noise.inverse_in_time())
-    across = _root(noise.inverse_across(channels))
+    time = symmetric_root(noise.inverse_in_time())
+    across = symmetric_root(noise.inverse_across(channels))
     return lambda waveforms: (np.matmul(time, waveforms) @ across).reshape(len(waveforms), -1)
-
-
-def _root(matrix: np.ndarray) -> np.ndarray:
-    values, vectors = np.linalg.eigh(matrix)
-    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
 
 
 def _moved(template: np.ndarray, lags: range) -> np.ndarray:

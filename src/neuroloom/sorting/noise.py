@@ -56,15 +56,26 @@ class NoiseModel:
         matrix = np.zeros_like(self.across)
         for channel in range(len(matrix)):
             around = np.flatnonzero(near[channel])
-            values, vectors = np.linalg.eigh(self.inverse_across(around))
-            whole = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-            matrix[around, channel] = whole[:, int(np.searchsorted(around, channel))]
+            root = symmetric_root(self.inverse_across(around))
+            matrix[around, channel] = root[:, int(np.searchsorted(around, channel))]
         return matrix
 
     def energy(self, waveforms: np.ndarray, channels: np.ndarray) -> np.ndarray:
         """Return squared norms in standard deviations of noise of ``(units, samples, channels)``."""
         white = np.matmul(self.inverse_in_time(), waveforms) @ self.inverse_across(channels)
         return np.asarray(np.einsum("ktc,ktc->k", white, waveforms))
+
+
+def symmetric_root(matrix: np.ndarray) -> np.ndarray:
+    """Return the symmetric square root of a covariance or its inverse.
+
+    Examples
+    --------
+    >>> symmetric_root(np.diag([4.0, 9.0])).tolist()
+    [[2.0, 0.0], [0.0, 3.0]]
+    """
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
 
 
 def measure_noise(
