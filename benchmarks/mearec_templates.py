@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from neuroloom.errors import MissingDependency
-from neuroloom.simulation.blue_brain import cell_models, compile_mechanisms
+from neuroloom.simulation.blue_brain_models import cell_models, compile_mechanisms
 
 PROBE = "tetrode-mea-s"  # 2 x 2 contacts, 16 um apart
 

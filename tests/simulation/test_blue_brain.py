@@ -7,14 +7,9 @@ import numpy as np
 import pytest
 
 from neuroloom.errors import DataError
-from neuroloom.simulation.blue_brain import (
-    NeuronCell,
-    build_blue_brain_library,
-    cell_models,
-    compile_mechanisms,
-    mended,
-    rheobase_na,
-)
+from neuroloom.simulation.blue_brain import build_blue_brain_library
+from neuroloom.simulation.blue_brain_cell import NeuronCell
+from neuroloom.simulation.blue_brain_models import cell_models, compile_mechanisms, mended, rheobase_na
 from neuroloom.simulation.library import CellLibrary, describe
 
 for package in ("neuron", "MEArec"):

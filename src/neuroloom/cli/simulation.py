@@ -193,7 +193,8 @@ class SimulateLibrary(WorkerOptions):
         from tqdm import tqdm
 
         from neuroloom.errors import DataError
-        from neuroloom.simulation.blue_brain import build_blue_brain_library, cell_models
+        from neuroloom.simulation.blue_brain import build_blue_brain_library
+        from neuroloom.simulation.blue_brain_models import cell_models
 
         if self.dask is not None:
             raise DataError(
