@@ -244,6 +244,7 @@ def pack(folder: Path, to: Path) -> None:
     decoder = PoyoDecoder("velocity", config=card["config"], bin_s=card["bin_s"], unit_dropout=KEEP_UNITS)
     decoder.target_ = Target("velocity", "regression", columns=(0, 1))
     decoder.units_, decoder.findings_, decoder.data_fingerprint_ = {}, [], card["data"]
+    decoder.card_ = card
     decoder._unpack({"network": card["config"], "sessions": [], "unit_rows": {}, "scales": {}}, arrays)
     decoder.save(to)
     print(f"wrote {to}; open it with neuroloom.load_pretrained({to.name!r})")

@@ -15,6 +15,7 @@ _PUBLIC = {
     "GRUDecoder": "neuroloom.decoding.gru",
     "PoyoDecoder": "neuroloom.decoding.poyo_decoder",
     "load_decoder": "neuroloom.decoding.estimator",
+    "load_pretrained": "neuroloom.decoding.pretrained",
     "MixtureOfLDS": "neuroloom.dynamics.mixture",
     "sort": "neuroloom.sorting.sorter",
     "audit": "neuroloom.auditing.curve",
@@ -28,6 +29,7 @@ __all__ = [
     "GRUDecoder",
     "PoyoDecoder",
     "load_decoder",
+    "load_pretrained",
     "MixtureOfLDS",
     "sort",
     "audit",
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from neuroloom.decoding.estimator import load_decoder
     from neuroloom.decoding.gru import GRUDecoder
     from neuroloom.decoding.poyo_decoder import PoyoDecoder
+    from neuroloom.decoding.pretrained import load_pretrained
     from neuroloom.decoding.wiener import WienerDecoder
     from neuroloom.dynamics.mixture import MixtureOfLDS
     from neuroloom.errors import NeuroloomError

@@ -125,7 +125,7 @@ class PretrainPoyo:
     """Training data of each session."""
     config: Literal["reaching", "small", "1.3M", "11.8M"] = "reaching"
     """Size of the network; reaching is that of the bundled weights."""
-    steps: int = 8000
+    steps: int = 5000
     """Optimizer steps."""
     batch_size: int = 32
     """Windows of one second per step."""

@@ -40,7 +40,7 @@ def make_pretrained(
     n_animals: int = 12,
     minutes_each: float = 8.0,
     config: str | PoyoConfig = CONFIG,
-    steps: int = 8000,
+    steps: int = 5000,
     batch_size: int = 32,
     learning_rate: float = 2e-3,
     seed: int = 0,
@@ -101,6 +101,7 @@ def make_pretrained(
     held_out = [
         decoder.score(each.restrict((train_s + GAP_S, each.time_support.end[-1]))) for each in sessions
     ]
+    decoder.device = "auto"  # where it is adapted is another question
     options = {
         "sessions": n_sessions,
         "animals": n_animals,

@@ -1,0 +1,160 @@
+"""POYO on real recordings of reaching monkeys, beside a Wiener filter and a GRU, in the last 15 % of time.
+
+velocity
+    R² of hand velocity in m1_stevenson and m1_contdata95 (50 ms counts, placed inside their bins), for
+    every seed. Without --causal, POYO reads a window around each output and the Wiener filter 6 future
+    bins; the GRU is causal by construction. With --causal, all three read what came before alone.
+joint
+    One POYO on both centre-out sessions and the first part of one m1 recording, then unit identification
+    on the other m1 recording's first minutes, beside the same POYO and a Wiener filter on those alone.
+
+The settings of POYO were chosen with seed 0 in the 15 % of time before the last, which is part of training
+here. The velocity of m1_contdata95 has an odd autocorrelation: a model with long memory gains much
+there, so its score says little about decoding.
+
+    python benchmarks/poyo_real.py velocity --seeds 0 1 2 --json real.json
+    python benchmarks/poyo_real.py velocity --causal --seeds 0
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from table import Row, conditions, finish
+
+from neuroloom import GRUDecoder, PoyoDecoder, Session, WienerDecoder, load_decoder
+from neuroloom.decoding.estimator import Decoder
+from neuroloom.errors import MissingFile
+from neuroloom.sessions.splits import split_time
+from neuroloom.threads import set_threads
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
+from continuous_reaching_sessions import read as read_continuous
+from reaching_sessions import read as read_reaching
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+NAMES = ("m1_stevenson", "m1_contdata95")
+REACHING = ("chewie_2013-10-03_50ms", "mihi_2014-03-03_100ms")
+STEPS, KEEP_JOINT = 800, (20, 50, 90)
+TARGET, BIN_S, TEST_FRACTION = "velocity", 0.05, 0.15
+SETTINGS: dict[str, dict[str, Any]] = {
+    "m1_stevenson": {"unit_dropout": (30, 80, 171)},
+    "m1_contdata95": {"unit_dropout": (20, 50, 95)},
+}
+
+
+def halves(name: str) -> tuple[Session, Session]:
+    """Return the training part of a recording, and its last 15 % of time."""
+    path = DATA / "continuous_reaching" / f"{name}.npz"
+    if not path.exists():
+        raise MissingFile(f"{path} does not exist", expected="the shared data", remedy="fetch it first")
+    session = read_continuous(path)
+    learn, test = split_time(session, (1 - TEST_FRACTION, TEST_FRACTION), bin_s=BIN_S)
+    return session.restrict(learn), session.restrict(test)
+
+
+def make(kind: str, name: str, args: argparse.Namespace, seed: int) -> Decoder:
+    """Return an unfitted decoder."""
+    if kind == "wiener":
+        return WienerDecoder(TARGET, past_bins=10, future_bins=0 if args.causal else 6)
+    if kind == "gru":
+        return GRUDecoder(TARGET, steps=20 if args.quick else 1000, seed=seed, device="cpu", quiet=True)
+    settings = SETTINGS[name] | {"causal": args.causal, "seed": seed, "steps": args.steps}
+    if args.quick:
+        settings |= {"steps": 5, "batch_size": 16}
+    return PoyoDecoder(TARGET, jitter_s=BIN_S, device="cpu", quiet=not args.progress, **settings)
+
+
+def velocity(args: argparse.Namespace) -> list[Row]:
+    """Return a row for each recording and peer: means over seeds."""
+    rows = []
+    for name in args.recordings:
+        learn, test = halves(name)
+        scores: dict[str, list[float]] = {"poyo": [], "gru": [], "wiener": []}
+        seconds: dict[str, list[float]] = {kind: [] for kind in scores}
+        for seed in args.seeds:
+            for kind in scores:
+                if kind == "wiener" and scores[kind]:
+                    continue
+                began = time.process_time()
+                decoder = make(kind, name, args, seed).fit(learn)
+                seconds[kind].append(time.process_time() - began)
+                scores[kind].append(decoder.score(test))
+                found = f"R² {scores[kind][-1]:.4f}, {seconds[kind][-1]:.0f} CPU s"
+                print(f"{name} {kind} seed {seed}: {found}", flush=True)
+        told = conditions(
+            "torch",
+            seeds=args.seeds,
+            causal=args.causal,
+            steps=args.steps,
+            each=scores,
+            cpu_s=seconds,
+            settings=SETTINGS[name],
+        )
+        ours = float(np.mean(scores["poyo"]))
+        label = f"{name}{', causal' if args.causal else ''}: R²"
+        for peer in ("gru", "wiener"):
+            theirs = float(np.mean(scores[peer]))
+            # How many times smaller the unexplained part is.
+            rows.append(Row(label, ours, theirs, "R²", (1 - theirs) / (1 - ours), told | {"peer": peer}))
+    return rows
+
+
+def joint(args: argparse.Namespace) -> list[Row]:
+    """Return a row for each length of the held-out session's data and peer."""
+    others = [read_reaching(DATA / "reaching" / f"{stem}.npz") for stem in REACHING]
+    learn, test = halves(args.held_out)
+    other = next(name for name in NAMES if name != args.held_out)
+    settings: dict[str, Any] = {"unit_dropout": KEEP_JOINT, "jitter_s": BIN_S, "device": "cpu"}
+    settings |= {"steps": 5 if args.quick else args.steps, "quiet": not args.progress}
+    seed = args.seeds[0]
+    pretrained = PoyoDecoder(TARGET, seed=seed, **settings).fit([*others, halves(other)[0]])
+    rows = []
+    with tempfile.TemporaryDirectory() as scratch:
+        saved = pretrained.save(Path(scratch) / "joint")
+        for minutes in args.minutes:
+            end = learn.time_support.end[-1]
+            part = learn.restrict((max(end - 60.0 * minutes, 0.0), end))
+            scores = {}
+            for mode in ("units", "full"):
+                adapted = load_decoder(saved)
+                assert isinstance(adapted, PoyoDecoder)
+                adapted.adapt(part, mode=mode, steps=5 if args.quick else args.adapt_steps)
+                scores[mode] = adapted.score(test)
+            scores["alone"] = PoyoDecoder(TARGET, seed=seed, **settings).fit(part).score(test)
+            scores["wiener"] = WienerDecoder(TARGET, past_bins=10, future_bins=6).fit(part).score(test)
+            print(f"{args.held_out}, {minutes:g} minutes: {scores}", flush=True)
+            told = conditions("torch", seed=seed, trained_on=[*REACHING, other], each=scores, **settings)
+            for peer in ("alone", "wiener"):
+                name = f"{args.held_out} after {minutes:g} minutes, unit identification: R²"
+                ratio = (1 - scores[peer]) / (1 - scores["units"])
+                rows.append(Row(name, scores["units"], scores[peer], "R²", ratio, told | {"peer": peer}))
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=["velocity", "joint"], nargs="?", default="velocity")
+    parser.add_argument("--quick", action="store_true", help="a few steps, to see that it runs")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="also write the rows as JSON")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--causal", action="store_true", help="read only what came before")
+    parser.add_argument("--recordings", nargs="+", default=list(NAMES), choices=NAMES)
+    parser.add_argument("--steps", type=int, default=STEPS, help="of POYO's training")
+    parser.add_argument("--held-out", default="m1_stevenson", choices=NAMES, help="for joint")
+    parser.add_argument("--minutes", type=float, nargs="+", default=[2.0, 5.0], help="for joint")
+    parser.add_argument("--adapt-steps", type=int, default=200, help="for joint")
+    parser.add_argument("--progress", action="store_true", help="show progress bars")
+    args = parser.parse_args()
+    set_threads(1)
+    finish({"velocity": velocity, "joint": joint}[args.what](args), args)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""A pre-trained POYO meets an animal that it never saw, beside models that start from its minutes alone.
+
+The animal, its units and its movements are simulated and in no training set. Every model learns from the
+last minutes before the same three test minutes:
+
+    units   the bundled poyo-reaching-small (or --weights), unit identification alone
+    full    the same, then everything moves (with --full)
+    alone   the same network without pre-training
+    gru     a GRU on 50 ms bins, causal by construction
+    wiener  a Wiener filter that reads 10 bins up to the decoded one and 6 after it
+
+    python benchmarks/poyo_transfer.py --json transfer.json --figure docs/images/poyo-transfer.svg
+    python benchmarks/poyo_transfer.py --json transfer.json --figure FILE --draw-only
+
+Rows already in --json are not measured again.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+from table import Row, conditions, finish
+
+from neuroloom import GRUDecoder, PoyoDecoder, Session, WienerDecoder, load_decoder, load_pretrained
+from neuroloom.decoding.poyo_pretraining import CONFIG, KEEP_UNITS, NAME, TARGET, unseen_session
+from neuroloom.threads import set_threads
+
+LABELS = {
+    "units": "pre-trained, unit identification",
+    "full": "pre-trained, all weights",
+    "alone": "POYO on these minutes alone",
+    "gru": "GRU on these minutes (causal)",
+    "wiener": "Wiener filter on these minutes",
+}
+
+
+def measure(args: argparse.Namespace) -> list[Row]:
+    """Return a row for each animal, length of data and peer of unit identification."""
+    rows = _earlier(args.json)
+    done = {row.name for row in rows}
+    kinds = [kind for kind in LABELS if kind != "full" or args.full]
+    for number in args.animals:
+        longest = max(args.minutes)
+        learn, test = unseen_session(number, minutes=longest, seed=args.seed)
+        for minutes in args.minutes:
+            name = f"{learn.subject}, {minutes:g} min: R²"
+            if name in done:
+                continue
+            part = learn.restrict((60.0 * (longest - minutes), 60.0 * longest))
+            scores, seconds = {}, {}
+            for kind in kinds:
+                began = time.process_time()
+                scores[kind] = learned(kind, part, minutes, args).score(test)
+                seconds[kind] = round(time.process_time() - began, 1)
+            print(name, {kind: round(value, 3) for kind, value in scores.items()}, seconds, flush=True)
+            told = conditions("torch", minutes=minutes, session=learn.id, each=scores, cpu_s=seconds)
+            for peer in kinds[1:]:
+                ratio = (1 - scores[peer]) / (1 - scores["units"])
+                rows.append(Row(name, scores["units"], scores[peer], "R²", ratio, told | {"peer": peer}))
+            _keep(rows, args.json)
+    return rows
+
+
+def learned(kind: str, part: Session, minutes: float, args: argparse.Namespace):
+    """Return a decoder that has learned from some minutes."""
+    if kind in ("units", "full"):
+        decoder = load_decoder(args.weights) if args.weights else load_pretrained(NAME)
+        assert isinstance(decoder, PoyoDecoder)
+        decoder.quiet = True
+        return decoder.adapt(part, mode=kind, steps=5 if args.quick else args.adapt_steps)
+    if kind == "alone":
+        return PoyoDecoder(
+            TARGET,
+            config=CONFIG,
+            unit_dropout=KEEP_UNITS,
+            steps=5 if args.quick else round(args.steps + 20 * minutes),
+            batch_size=32,
+            seed=args.seed,
+            device="cpu",
+            quiet=True,
+        ).fit(part)
+    if kind == "gru":
+        return GRUDecoder(TARGET, steps=20 if args.quick else 600, seed=args.seed, quiet=True).fit(part)
+    return WienerDecoder(TARGET, past_bins=10, future_bins=6).fit(part)
+
+
+def draw(rows: list[Row], path: Path) -> None:
+    """Draw R² against minutes, the mean over animals, every animal as a thin line."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    by_animal: dict[str, dict[float, dict[str, float]]] = {}
+    for row in rows:
+        told = row.conditions
+        by_animal.setdefault(told["session"], {})[told["minutes"]] = told["each"]
+    minutes = sorted({each for table in by_animal.values() for each in table})
+    figure, axes = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
+    colours = {
+        "units": "#c2410c",
+        "full": "#7c2d12",
+        "alone": "#2563eb",
+        "gru": "#059669",
+        "wiener": "#6b7280",
+    }
+    for kind, colour in colours.items():
+        lines = [[table.get(each, {}).get(kind, np.nan) for each in minutes] for table in by_animal.values()]
+        if np.isnan(lines).all():
+            continue
+        if len(lines) > 1:
+            for line in lines:
+                axes.plot(minutes, line, color=colour, linewidth=0.7, alpha=0.4)
+        axes.plot(minutes, np.nanmean(lines, axis=0), "o-", color=colour, linewidth=2, label=LABELS[kind])
+    axes.set_xscale("log")
+    axes.set_xticks(minutes, [f"{each:g}" for each in minutes])
+    axes.minorticks_off()
+    axes.set_xlabel("minutes of data of the unseen animal")
+    axes.set_ylabel("R² of hand velocity, three later minutes")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", linewidth=0.4)
+    axes.legend(frameon=False, fontsize=9)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+    print(f"wrote {path}")
+
+
+def _earlier(path: Path | None) -> list[Row]:
+    if path is None or not path.exists():
+        return []
+    return [Row(**row) for row in json.loads(path.read_text())]
+
+
+def _keep(rows: list[Row], path: Path | None) -> None:
+    if path is not None:
+        from dataclasses import asdict
+
+        path.write_text(json.dumps([asdict(row) for row in rows], indent=2, default=str) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="a few steps, to see that it runs")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="also write the rows as JSON")
+    parser.add_argument("--figure", type=Path, help="draw the learning curve here")
+    parser.add_argument("--draw-only", action="store_true", help="draw what is in --json")
+    parser.add_argument("--weights", type=Path, help="another pre-trained decoder")
+    parser.add_argument("--animals", type=int, nargs="+", default=[0, 1], help="numbers of unseen animals")
+    parser.add_argument("--minutes", type=float, nargs="+", default=[1.0, 2.0, 5.0, 10.0, 20.0])
+    parser.add_argument("--steps", type=int, default=400, help="of training alone, and 20 more a minute")
+    parser.add_argument("--adapt-steps", type=int, default=200)
+    parser.add_argument("--full", action="store_true", help="also adapt all weights")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    set_threads(1)
+    rows = _earlier(args.json) if args.draw_only else measure(args)
+    finish(rows, args)
+    if args.figure:
+        draw(rows, args.figure)
+
+
+if __name__ == "__main__":
+    main()
