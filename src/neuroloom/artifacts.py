@@ -11,7 +11,6 @@ import json
 import math
 import os
 import shutil
-import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 
 from neuroloom import __version__
 from neuroloom.errors import CorruptArtifact, DataError, MissingFile
+from neuroloom.workplaces import draft_of, only_writer_in, refuse_foreign
 
 FORMAT = 1
 ARRAYS, DOCUMENT, MANIFEST = "arrays.safetensors", "document.json", "manifest.json"
@@ -215,17 +215,10 @@ def new_folder(folder: Path, *, expected_bytes: int = 0, replaces: str | None = 
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _only_writer_in(folder.parent):
-        ours = replaces is not None and (folder / replaces).exists()
-        foreign = folder.exists() and any(folder.iterdir()) and not ours
-    if foreign:
-        raise DataError(
-            f"{folder} exists and is not ours to replace",
-            expected="a new or empty folder",
-            remedy="choose another name or remove it",
-        )
+    with only_writer_in(folder.parent):
+        refuse_foreign(folder, replaces=replaces)
     require_space(folder.parent, expected_bytes)
-    draft = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.draft"
+    draft = draft_of(folder)
     draft.mkdir()
     try:
         yield draft
@@ -240,7 +233,7 @@ def new_folder(folder: Path, *, expected_bytes: int = 0, replaces: str | None = 
 def _put_in_place(draft: Path, folder: Path) -> None:
     """Rename `draft` to `folder`, an older one aside first; of two writers at once, the last one stays."""
     previous = _previous(folder)
-    with _only_writer_in(folder.parent):
+    with only_writer_in(folder.parent):
         shutil.rmtree(previous, ignore_errors=True)
         if folder.exists():
             os.rename(folder, previous)
@@ -249,30 +242,12 @@ def _put_in_place(draft: Path, folder: Path) -> None:
         shutil.rmtree(previous, ignore_errors=True)
 
 
-@contextlib.contextmanager
-def _only_writer_in(folder: Path) -> Iterator[None]:
-    """Let no other process or thread exchange folders in `folder` meanwhile; kill -9 ends it too."""
-    try:
-        import fcntl
-    except ImportError:  # Windows has no locks on folders; its renames refuse what is in use.
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        # Some network file systems have no locks: then we go on without.
-        with contextlib.suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
 def write_bytes(path: str | os.PathLike, data: bytes) -> Path:
     """Write a file atomically: readers see the old content or all of the new, also after kill -9."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     require_space(path.parent, len(data))
-    draft = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.draft"
+    draft = draft_of(path)
     try:
         with open(draft, "wb") as stream:
             stream.write(data)

@@ -7,9 +7,7 @@ and a rerun makes again just those stages whose key has changed.
 
 import contextlib
 import datetime
-import fcntl
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,8 +15,9 @@ from typing import Any
 
 from neuroloom import __version__, artifacts
 from neuroloom.errors import CorruptArtifact, DataError, MissingFile
+from neuroloom.workplaces import only_process_in, remove_drafts
 
-LOG, LOCK = "log.jsonl", ".lock"
+LOG = "log.jsonl"
 
 
 class RunFolder:
@@ -53,17 +52,8 @@ class RunFolder:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder against a second process; the system frees the lock if this one dies."""
-        with open(self.path / LOCK, "w") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise DataError(
-                    f"another process is working in {self.path}",
-                    expected="one run per folder at a time",
-                    remedy="wait for it, or choose another --out",
-                ) from None
-            for draft in self.path.glob(".*.draft"):  # what a killed process was writing
-                shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
+        with only_process_in(self.path, doing="working", remedy="choose another --out"):
+            remove_drafts(self.path)
             yield
 
     def stage(

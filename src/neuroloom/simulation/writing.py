@@ -25,6 +25,7 @@ from neuroloom.errors import DataError
 from neuroloom.simulation.biophysical import BiophysicalRecording
 from neuroloom.simulation.library import CellLibrary
 from neuroloom.simulation.scenario import Scenario
+from neuroloom.workplaces import remove_drafts
 
 if TYPE_CHECKING:
     from spikeinterface.core import BaseRecording, BaseSorting
@@ -86,8 +87,8 @@ def write_simulation(
     made = make()
     draft = folder / ".partial"
     write_text(draft / _IDENTITY, json.dumps(identity))
-    for remains in [*folder.glob(".*.draft"), *draft.glob(".*.draft")]:  # of a killed run
-        shutil.rmtree(remains) if remains.is_dir() else remains.unlink()
+    remove_drafts(folder)
+    remove_drafts(draft)
     _write_truth(made.sorting, folder / TRUTH)
     _write_traces(made.recording, draft / _TRACES, dtype=dtype, quiet=quiet)
     if raw:

@@ -23,6 +23,7 @@ from neuroloom.sorting.other_sorters import SortingFailed, run_other
 from neuroloom.sorting.preprocessing import prepare
 from neuroloom.sorting.spikeinterface_runs import quiet, repeatable
 from neuroloom.sorting.stages import StageCache, open_stages
+from neuroloom.workplaces import refuse_foreign
 
 if TYPE_CHECKING:
     from spikeinterface.core import BaseRecording, BaseSorting
@@ -234,16 +235,8 @@ def _replaceable(folder: str | os.PathLike | None) -> Path | None:
     """Return the folder as a path; hours of sorting must not end in a refusal to write there."""
     if folder is None:
         return None
-    target = Path(folder)
-    if target.exists() and not (
-        target.is_dir() and (not any(target.iterdir()) or (target / MANIFEST).exists())
-    ):
-        raise DataError(
-            f"{target} exists and is not ours to replace",
-            expected="a new or empty folder",
-            remedy="choose another name or remove it",
-        )
-    return target
+    refuse_foreign(Path(folder), replaces=MANIFEST)
+    return Path(folder)
 
 
 def _copied_bytes(recording: "BaseRecording", name: str) -> int:

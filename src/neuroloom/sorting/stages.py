@@ -1,7 +1,6 @@
 """What a long sorting has finished so far, kept on disk until all of it is done."""
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -13,9 +12,10 @@ import numpy as np
 
 from neuroloom import artifacts
 from neuroloom.errors import CorruptArtifact, DataError, MissingFile
+from neuroloom.workplaces import LOCK, only_process_in, remove_drafts
 
 KIND = "sorting-stage"
-_LOCK, _KEY, _FILE = ".lock", "key.json", "array.npy"
+_KEY, _FILE = "key.json", "array.npy"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
@@ -125,26 +125,18 @@ def open_stages(folder: str | os.PathLike, *, key: str) -> Iterator[StageCache]:
         If the folder holds something else, or another process is at work in it.
     """
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / _LOCK).exists())):
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / LOCK).exists())):
         raise DataError(
             f"{folder} exists and holds no sorting in progress",
             expected="a new or empty folder",
             remedy="remove it, or choose another folder for the sorting",
         )
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / _LOCK, "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DataError(
-                f"another process is sorting in {folder}",
-                expected="one sorting per folder at a time",
-                remedy="wait for it, or choose another folder for the sorting",
-            ) from None
+    with only_process_in(folder, doing="sorting", remedy="choose another folder for the sorting"):
         if _read_key(folder) != key:
             _empty(folder, "*")
             artifacts.write_text(folder / _KEY, artifacts.to_json({"key": key}))
-        _empty(folder, ".*.draft")
+        remove_drafts(folder)
         _empty(folder, ".*.previous")
         yield StageCache(folder, key=key)
         shutil.rmtree(folder)
@@ -159,5 +151,5 @@ def _read_key(folder: Path) -> str | None:
 
 def _empty(folder: Path, pattern: str) -> None:
     for path in folder.glob(pattern):
-        if path.name != _LOCK:
+        if path.name != LOCK:
             shutil.rmtree(path) if path.is_dir() else path.unlink()

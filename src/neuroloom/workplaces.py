@@ -1,0 +1,95 @@
+"""Folders in which one process works at a time: drafts, locks, and what a killed process left."""
+
+import contextlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from neuroloom.errors import DataError
+
+LOCK = ".lock"
+
+
+def draft_of(path: Path) -> Path:
+    """Return a new name beside `path` for what will be renamed to it once it is whole."""
+    return path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.draft"
+
+
+def remove_drafts(folder: Path) -> None:
+    """Remove what a killed process was writing in a folder."""
+    for draft in folder.glob(".*.draft"):
+        shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
+
+
+def refuse_foreign(folder: Path, *, replaces: str | None) -> None:
+    """Refuse to write where a user keeps something else.
+
+    Parameters
+    ----------
+    folder
+        May be absent, empty, or hold a file called `replaces`.
+    replaces
+        What marks a folder as one of ours.
+
+    Raises
+    ------
+    DataError
+        If the folder holds other things, or is a file.
+    """
+    ours = replaces is not None and (folder / replaces).exists()
+    if folder.exists() and not ours and not (folder.is_dir() and not any(folder.iterdir())):
+        raise DataError(
+            f"{folder} exists and is not ours to replace",
+            expected="a new or empty folder",
+            remedy="choose another name or remove it",
+        )
+
+
+@contextlib.contextmanager
+def only_process_in(folder: Path, *, doing: str, remedy: str) -> Iterator[None]:
+    """Hold a folder against a second process; the system frees it if this one dies.
+
+    Parameters
+    ----------
+    folder
+        An existing folder.
+    doing, remedy
+        For the message of the second process.
+
+    Raises
+    ------
+    DataError
+        If another process holds it.
+    """
+    import fcntl
+
+    with open(folder / LOCK, "w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataError(
+                f"another process is {doing} in {folder}",
+                expected="one process per folder at a time",
+                remedy=f"wait for it, or {remedy}",
+            ) from None
+        yield
+
+
+@contextlib.contextmanager
+def only_writer_in(folder: Path) -> Iterator[None]:
+    """Let no other process or thread exchange folders in `folder` meanwhile; kill -9 ends it too."""
+    try:
+        import fcntl
+    except ImportError:  # Windows has no locks on folders; its renames refuse what is in use.
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        # Some network file systems have no locks: then we go on without.
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
