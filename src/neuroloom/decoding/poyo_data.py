@@ -42,6 +42,11 @@ class Outputs:
     values: np.ndarray
     weights: np.ndarray
 
+    @property
+    def counts(self) -> np.ndarray:
+        """Whether each output is known and has weight, (outputs,)."""
+        return np.isfinite(self.values).any(axis=1) & (self.weights > 0)
+
 
 @dataclass(frozen=True)
 class PoyoData:
@@ -76,7 +81,7 @@ class PoyoData:
         """
         halves: tuple[list[Outputs], list[Outputs]] = ([], [])
         for outputs in self.outputs:
-            usable = np.flatnonzero(np.isfinite(outputs.values).any(axis=1))
+            usable = np.flatnonzero(outputs.counts)
             cut = usable[round(len(usable) * (1 - fraction))] if len(usable) > 1 else len(outputs.times_s)
             stretch = outputs.stretch[min(cut, len(outputs.stretch) - 1)]
             begin, end = outputs.bounds_s[stretch]
@@ -107,8 +112,7 @@ class PoyoData:
         """
         number, starts, low, high = [], [], [], []
         for part, outputs in enumerate(self.outputs):
-            usable = np.isfinite(outputs.values).any(axis=1) & (outputs.weights > 0)
-            for stretch in np.unique(outputs.stretch[usable]):
+            for stretch in np.unique(outputs.stretch[outputs.counts]):
                 begin, end = outputs.bounds_s[stretch]
                 room = end - begin - self.context_s
                 laid = begin + step_s * np.arange(int(np.ceil(max(room, 0) / step_s - 1e-9)) + 1)

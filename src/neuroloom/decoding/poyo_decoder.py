@@ -19,6 +19,7 @@ from neuroloom.decoding.poyo_adapt import (
     parameter_groups,
     weights_from,
 )
+from neuroloom.decoding.poyo_curve import curve_rows
 from neuroloom.decoding.poyo_data import Outputs, PoyoData
 from neuroloom.decoding.poyo_predict import PIECE, predict_causally, predict_overlapping
 from neuroloom.decoding.poyo_sessions import OutputScale, outputs_of, train_of
@@ -37,7 +38,7 @@ class PoyoDecoder(Decoder):
     Parameters
     ----------
     target
-        A behaviour or a trial label.
+        A behaviour, several (``"velocity+pupil"`` or a list; each at its own rate), or a trial label.
     config
         ``"small"``, ``"1.3M"``, ``"11.8M"``, a `PoyoConfig`, or a dictionary of its fields.
     context_s
@@ -70,19 +71,17 @@ class PoyoDecoder(Decoder):
 
     Attributes
     ----------
-    model_
-        The `Poyo` network.
-    sessions_
-        Session ids in the order of the session embedding.
-    training_
-        How the last training went: a `TrainResult` (not saved).
+    model_, sessions_
+        The `Poyo` network, and session ids in the order of its session embedding.
+    training_, curve_
+        How the last training went, as a `TrainResult` and as the rows of `poyo_curve` (not saved).
     """
 
     kind = "poyo"
 
     def __init__(
         self,
-        target: str,
+        target: str | Sequence[str],
         *,
         config: str | PoyoConfig | Mapping[str, Any] = "small",
         context_s: float | None = None,
@@ -103,7 +102,8 @@ class PoyoDecoder(Decoder):
         seed: int = 0,
         quiet: bool = False,
     ):
-        self.target, self.config, self.context_s = target, config, context_s
+        self.target = target if isinstance(target, str) else "+".join(target)
+        self.config, self.context_s = config, context_s
         self.bin_s, self.causal = bin_s, causal
         self.steps, self.batch_size, self.learning_rate = steps, batch_size, learning_rate
         self.weight_decay, self.optimizer = weight_decay, optimizer
@@ -202,8 +202,8 @@ class PoyoDecoder(Decoder):
                 n_sessions=len(self.sessions_),
                 dim_out=self.target_.n_outputs,
             )
-        data = self._data(parts, first_time=True)
-        self.training_ = self._train(data, steps=self.steps, rate=self.learning_rate, folder=folder)
+        data, self.curve_ = self._data(parts, first_time=True), []
+        self._train(data, "all", steps=self.steps, rate=self.learning_rate, folder=folder)
 
     def _adapt(self, parts: dict[str, list[Session]]) -> None:
         mode, steps, rate = self._adaptation
@@ -216,16 +216,16 @@ class PoyoDecoder(Decoder):
             seed=self.seed,
             centres=self.centres_,
         )
-        data = self._data(parts, first_time=True)
+        data, self.curve_ = self._data(parts, first_time=True), []
         units = [self.rows_[unit] for session_id in parts for unit in self.units_[session_id]]
         sessions = [self.sessions_.index(session_id) for session_id in parts]
         for stage in STAGES[mode]:
             with only_learning(self.model_, stage, units=units, sessions=sessions):
                 stage_rate = rate if stage == "units" else rate / 10
-                self.training_ = self._train(data, steps=steps, rate=stage_rate, folder=None)
+                self._train(data, stage, steps=steps, rate=stage_rate, folder=None)
 
-    def _train(self, data: PoyoData, *, steps: int, rate: float, folder: Path | None) -> TrainResult:
-        validation = None
+    def _train(self, data: PoyoData, stage: str, *, steps: int, rate: float, folder: Path | None) -> None:
+        validation = held_out = None
         if self.validation_fraction:
             data, held_out = data.split(self.validation_fraction)
             validation = held_out.validation()
@@ -242,7 +242,7 @@ class PoyoDecoder(Decoder):
             precision=self.precision,  # type: ignore[arg-type]
             device=self.device,
         )
-        return train(
+        self.training_: TrainResult = train(
             self.model_,
             data.training(),
             config=config,
@@ -254,6 +254,7 @@ class PoyoDecoder(Decoder):
             label=f"POYO on {self.target}",
             quiet=self.quiet,
         )
+        self.curve_ += curve_rows(stage, self.training_.records, held_out, earlier=self.curve_)
 
     def _pieces(self) -> int:
         """Return how many pieces a processor cuts its share of a batch into; a GPU takes it whole."""
@@ -276,7 +277,7 @@ class PoyoDecoder(Decoder):
                 outputs_of(each, self.target_, bin_s=self.bin_s, weights=self.weights) for each in sessions
             ]
             if first_time:
-                known = [each.values for each in raw]
+                known = [each.values[each.weights > 0] for each in raw]
                 regression = self.target_.task == "regression"
                 self.scales_[session_id] = OutputScale.of(known) if regression else OutputScale.none(1)
             scale = self.scales_[session_id]

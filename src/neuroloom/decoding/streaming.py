@@ -55,6 +55,7 @@ class SpikeStream:
         self._context_s = decoder.model_.config.context_s
         self._times, self._units = np.zeros(0), np.zeros(0, dtype=np.int64)
         self._now_s = -np.inf
+        self._output(0.0)  # the first output costs a hundred times the next ones
         self.latencies_s: list[float] = []
 
     def push(self, times_s: object, unit_ids: object) -> None:
@@ -120,14 +121,18 @@ class SpikeStream:
             )
         began = time.perf_counter()
         self._now_s = now_s
-        start_s = now_s - self._context_s
-        kept = slice(int(np.searchsorted(self._times, start_s)), None)
+        kept = slice(int(np.searchsorted(self._times, now_s - self._context_s)), None)
         self._times, self._units = self._times[kept], self._units[kept]
+        values = self._output(now_s)
+        self.latencies_s.append(time.perf_counter() - began)
+        return values
+
+    def _output(self, now_s: float) -> np.ndarray:
+        start_s = now_s - self._context_s
         spikes = Train(self._times, self._units, self._all_rows, self._row)
         window = Windows(*(np.array([each]) for each in (0, start_s, self._start_s, now_s)))
         query = np.array([[self._context_s - self._decoder.bin_s / 2]])
         inputs = tokenize([spikes], window, query, context_s=self._context_s)
         classes = self._decoder.target_.task == "classification"
         values = run(self._decoder.model_, inputs, classes=classes)[0, 0]
-        self.latencies_s.append(time.perf_counter() - began)
         return values if classes else values * self._scale.spread + self._scale.mean

@@ -8,6 +8,7 @@ import numpy as np
 import pynapple as nap
 
 from neuroloom.errors import DataError, UnknownTarget
+from neuroloom.sessions.columns import behaviors_in
 from neuroloom.sessions.intervals import TOLERANCE_S
 from neuroloom.sessions.session import Session
 
@@ -22,6 +23,7 @@ class Target:
     ----------
     name
         A behaviour (regression) or a trial label (classification); a behaviour where both have the name.
+        Several behaviours are joined by ``+``.
     task
         Which of the two.
     columns
@@ -94,7 +96,7 @@ def require_target(session: Session, target: Target) -> None:
     """Raise UnknownTarget unless `session` has the behaviour or label that is decoded."""
     if target.task == "classification":
         trial_labels(session, target.name)
-    elif target.name not in session.behavior:
+    elif not behaviors_in(target.name, session.behavior):
         raise _unknown(session, target.name)
 
 
@@ -112,7 +114,7 @@ def behavior_at(
     session
         Has the behaviour.
     name
-        The behaviour.
+        The behaviour, or several joined by ``+``, each at its own rate.
     centres_s
         Shape (bins,), ascending, inside the time support.
     width_s
@@ -125,6 +127,10 @@ def behavior_at(
     columns : tuple
         Names of the dimensions.
     """
+    joined = behaviors_in(name, session.behavior)
+    if len(joined) > 1:
+        parts = [behavior_at(session, each, centres_s, width_s=width_s)[0] for each in joined]
+        return np.hstack(parts), _target_of(session, name).columns
     series = session.behavior[name]
     columns = tuple(series.columns) if isinstance(series, nap.TsdFrame) else (name,)
     samples = np.asarray(series.values, dtype=np.float64).reshape(len(series), len(columns))
@@ -185,7 +191,16 @@ def class_codes(labels: np.ndarray, classes: Sequence[Any]) -> np.ndarray:
 
 
 def _target_of(session: Session, name: str) -> Target:
-    if name in session.behavior:
+    joined = behaviors_in(name, session.behavior)
+    if len(joined) > 1:
+        parts = [(each, _target_of(session, each)) for each in joined]
+        columns = [
+            each if part.one_dimensional else f"{each} {column}"
+            for each, part in parts
+            for column in part.columns
+        ]
+        return Target(name, "regression", columns=tuple(columns))
+    if joined:
         series = session.behavior[name]
         if isinstance(series, nap.TsdFrame):
             return Target(name, "regression", columns=tuple(_plain(each) for each in series.columns))

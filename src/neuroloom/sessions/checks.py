@@ -10,7 +10,7 @@ import pynapple as nap
 
 from neuroloom.errors import UnknownTarget
 from neuroloom.findings import Finding
-from neuroloom.sessions.columns import label_values
+from neuroloom.sessions.columns import behaviors_in, label_values
 from neuroloom.sessions.session import Session
 from neuroloom.sessions.windows import flatten
 from neuroloom.sorting.checks import check_recording, check_sorting
@@ -40,9 +40,10 @@ def check_session(session: Session, *, target: str | None = None) -> list[Findin
         If the session has neither a behaviour nor a trial label of that name.
     """
     kind = None if target is None else target_kind(session, target)
+    targets = [] if target is None else behaviors_in(target, session.behavior)
     findings = [*session.findings, *_check_spikes(session)]
     for name, series in session.behavior.items():
-        findings += _check_behavior(name, series, is_target=name == target)
+        findings += _check_behavior(name, series, is_target=name in targets)
     if session.trials is not None:
         findings += _check_trials(session, session.trials)
         for name in session.trials.metadata_columns:
@@ -62,7 +63,7 @@ def target_kind(session: Session, target: str) -> Literal["regression", "classif
     UnknownTarget
         If the session has neither, naming what there is.
     """
-    if target in session.behavior:
+    if behaviors_in(target, session.behavior):
         return "regression"
     labels = [] if session.trials is None else sorted(session.trials.metadata_columns)
     if target in labels:

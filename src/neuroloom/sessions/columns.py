@@ -1,7 +1,7 @@
 """Labels of trials and of units: one column of strings, numbers or truth values each."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -143,3 +143,17 @@ def _clean(
                 remedy="pass columns of that length",
             )
     return clean
+
+
+def behaviors_in(target: str, names: Collection[str]) -> list[str]:
+    """Return the behaviours that a target means: one of that name, or several joined by ``+``; else none.
+
+    Examples
+    --------
+    >>> behaviors_in("velocity+pupil", ["pupil", "velocity"]), behaviors_in("force", ["pupil"])
+    (['velocity', 'pupil'], [])
+    """
+    if target in names:
+        return [target]
+    parts = target.split("+")
+    return parts if len(parts) > 1 and all(part in names for part in parts) else []
