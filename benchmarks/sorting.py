@@ -176,7 +176,7 @@ def main() -> None:
         mearec_templates=args.mearec_templates,
         blue_brain=args.blue_brain_library,
         arbor=args.arbor_library,
-        not_trained_on=_not_trained_on(args),
+        not_trained_on=not_trained_on(args),
         rate_hz=args.rate_hz,
     )
     rows = []
@@ -207,7 +207,7 @@ def main() -> None:
     finish(rows, args)
 
 
-def _not_trained_on(args: argparse.Namespace) -> tuple[str, ...]:
+def not_trained_on(args: argparse.Namespace) -> tuple[str, ...]:
     """Return the cells of each library that no network has met, by their cards."""
     from neuroloom.artifacts import load_artifact
 

@@ -2,7 +2,8 @@
 
 cost
     CPU and wall seconds and peak memory against minutes of a tetrode and against channels (two columns, 20
-    um; one unit per 1.6 channels), each run in a process of its own. With --peers, theirs beside ours.
+    um; one unit per 1.6 channels), each run in a process of its own. With --peers, theirs beside ours. The
+    figure shows seconds and memory against minutes; its grey line is the process before it sorts.
 learning
     The claim of the SimSort paper (Zhang et al. 2025): an extractor is trained on --cells cells of the
     library and on --neighbourhoods placements of 40 units around a probe (the scenes that it may draw
@@ -10,7 +11,7 @@ learning
     to their own unit's mean) and by sorting tetrode-10 with it. Networks that are in --work already are not
     trained again.
 
-    python benchmarks/sorting_scaling.py cost --minutes 1 3 10 --channels 4 32 64 384
+    python benchmarks/sorting_scaling.py cost --minutes 1 3 10 --channels 4 32 64 384 --figure cost.svg
     python benchmarks/sorting_scaling.py learning --work FOLDER --steps 400 --figure scaling.svg
 """
 
@@ -24,6 +25,9 @@ from sorting_benches import BENCH_A, Sources, ground_truth, make_bench
 from table import Row, conditions, finish
 
 from neuroloom.artifacts import load_artifact
+from neuroloom.reporting.drawing import name_lines, value_label
+from neuroloom.reporting.palette import GRID, LINE, MUTED, SURFACE, WIDE, hue
+from neuroloom.reporting.svg import drawing, new_figure
 from neuroloom.simulation.library import DEFAULT_CELLS, CellLibrary
 from neuroloom.sorting.spikeinterface_runs import quiet
 from neuroloom.sorting.weights_making import make_weights, split_cells
@@ -46,7 +50,7 @@ def cost(args: argparse.Namespace) -> list[Row]:
         layout = {"columns": (2, n_channels // 2, 20.0), "n_units": round(n_channels / 1.6), "noise_uv": 5.0}
         seconds = args.seconds if n_channels < _LARGE_CHANNELS else _LARGE_S
         runs.append((f"{n_channels} channels {seconds:g} s", layout, seconds))
-    rows = []
+    rows, points = [], []
     for name, layout, duration_s in runs:
         found: dict[str, dict[str, float]] = {}
         with tempfile.TemporaryDirectory() as scratch:
@@ -59,6 +63,9 @@ def cost(args: argparse.Namespace) -> list[Row]:
                 figures = {key: round(value, 3) for key, value in found[sorter].items()}
                 print(f"{name} {sorter}: {figures}", flush=True)
         told = conditions("spikeinterface", "torch", seed=args.seeds[0], duration_s=duration_s)
+        told |= {"before_mb": found["simsort"]["before_mb"]}
+        if layout is tetrode:
+            points.append((duration_s / 60, found))
         for peer in args.peers or [None]:
             for column in COSTS:
                 ours = found["simsort"][column]
@@ -66,6 +73,8 @@ def cost(args: argparse.Namespace) -> list[Row]:
                 unit = "MB" if column == "peak_mb" else "s"
                 ratio = other / ours if other else None
                 rows.append(Row(f"{name}: {column}", ours, other, unit, ratio, told | {"peer": peer}))
+    if args.figure:
+        draw_cost(points, args.figure)
     return rows
 
 
@@ -125,6 +134,38 @@ def _sorted_with(folder: Path, card: dict[str, Any], args: argparse.Namespace) -
     return figures
 
 
+@drawing
+def draw_cost(points: list[tuple[float, dict[str, dict[str, float]]]], path: Path) -> None:
+    """Draw CPU seconds and peak memory of every sorter against minutes of recording."""
+    figure = new_figure(WIDE, 0.32 * WIDE)
+    minutes = [each for each, _ in points]
+    sorters = list(points[0][1])
+    for axes, column, label in zip(
+        figure.subplots(1, 2), ("cpu_s", "peak_mb"), ("CPU seconds", "Peak memory in MB"), strict=True
+    ):
+        for index, sorter in enumerate(sorters):
+            values = [found[sorter][column] for _, found in points]
+            axes.plot(minutes, values, marker="o", color=hue(index), clip_on=False)
+        if column == "peak_mb":
+            before = [found[sorters[0]]["before_mb"] for _, found in points]
+            axes.plot(minutes, before, color=LINE)
+            axes.annotate(
+                "before sorting", (minutes[-1], before[-1]), xytext=(0, -14), textcoords="offset points",
+                ha="right", color=MUTED, fontsize=11,
+            )  # fmt: skip
+        axes.set_xticks(minutes, [f"{each:g}" for each in minutes])
+        axes.set_xlim(left=0)
+        axes.set_ylim(bottom=0)
+        axes.grid(color=GRID)
+        axes.set_xlabel("Minutes of recording")
+        value_label(axes, label)
+        if len(sorters) > 1:
+            name_lines(axes, sorters, [hue(index) for index in range(len(sorters))])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, facecolor=SURFACE, metadata={"Date": None, "Creator": None})
+    print(f"wrote {path}")
+
+
 def draw(points: list[tuple[str, int, dict[str, float]]], path: Path) -> None:
     """Draw accuracy against cells and against neighbourhoods."""
     from matplotlib.figure import Figure
@@ -169,7 +210,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=Path("scaling-weights"), help="where networks are kept")
     parser.add_argument("--bench", nargs="+", default=["tetrode-10"])
     parser.add_argument("--no-sorting", action="store_true", help="only judge by spikes of unmet cells")
-    parser.add_argument("--figure", type=Path, help="draw accuracy against cells and neighbourhoods")
+    parser.add_argument("--figure", type=Path, help="draw the costs, or the learning")
     parser.add_argument("--extractor", type=Path, help="weights for the costs")
     parser.add_argument("--detector", type=Path)
     parser.add_argument("--timeout-s", type=float, default=3600.0)
