@@ -14,6 +14,7 @@ from neuroloom.cli.matching import Match
 from neuroloom.cli.pretraining import PretrainDetector, PretrainExtractor, PretrainPoyo
 from neuroloom.cli.recordings import Check, Sort
 from neuroloom.cli.simulation import SimulateCorpus, SimulateLibrary, SimulateRecording
+from neuroloom.cli.streaming import Stream
 from neuroloom.errors import NeuroloomError
 
 DESCRIPTION = (
@@ -63,8 +64,9 @@ def _parse(arguments: list[str]):
         Annotated[Fit, subcommand("fit")]
         | Annotated[Predict, subcommand("predict")]
         | Annotated[Score, subcommand("score")]
-        | Annotated[Adapt, subcommand("adapt")],
-        subcommand("decode", description="From spikes to behaviour: fit, predict, score, adapt."),
+        | Annotated[Adapt, subcommand("adapt")]
+        | Annotated[Stream, subcommand("stream")],
+        subcommand("decode", description="From spikes to behaviour: fit, predict, score, adapt, stream."),
     ]
     audit = Annotated[
         Annotated[AuditImages, subcommand("images")]

@@ -135,6 +135,61 @@ def fit_and_evaluate(
     return {test.id: evaluate(decoder, test) for _, test in parts}
 
 
+def adapt_and_evaluate(
+    decoder: Decoder,
+    sessions: Sequence[Session],
+    *,
+    options: Mapping[str, Any] | None = None,
+    test_fraction: float = 0.2,
+    minutes: float | None = None,
+) -> dict[str, HeldOut]:
+    """Adapt `decoder` to the first part of new sessions; return what it makes of the last, by session id.
+
+    Parameters
+    ----------
+    decoder
+        Fitted; it is adapted in place.
+    sessions
+        Sessions with the decoder's target.
+    options
+        Further arguments of the decoder's `adapt`, such as ``mode`` and ``steps`` of POYO's.
+    test_fraction
+        Share of each session that is held out; 0 adapts to everything and returns nothing.
+    minutes
+        Adapt to no more than this, the end of the first part.
+
+    Raises
+    ------
+    DataError
+        If the decoder's `adapt` does not take one of the options; else as `fit_and_evaluate`.
+    """
+    accepted = [name for name in inspect.signature(decoder.adapt).parameters if name != "session"]
+    unknown = sorted(set(options or {}) - set(accepted))
+    if unknown:
+        raise DataError(
+            f"a {decoder.kind} decoder adapts without {', '.join(unknown)}",
+            expected=f"some of {', '.join(accepted) or 'no options'}",
+            remedy="leave it out",
+        )
+    if minutes is not None and not minutes > 0:
+        raise DataError(f"minutes {minutes:g}", expected="more than 0", remedy="pass for example 5")
+    first, last = list(sessions), []
+    if test_fraction:
+        parts = [hold_out(each, decoder.target, test_fraction, bin_s=decoder.bin_s) for each in sessions]
+        first, last = [train for train, _ in parts], [test for _, test in parts]
+    if minutes is not None:
+        first = [_last_minutes(each, minutes, bin_s=decoder.bin_s) for each in first]
+    decoder.adapt(first, **dict(options or {}))
+    return {test.id: evaluate(decoder, test) for test in last}
+
+
+def _last_minutes(session: Session, minutes: float, *, bin_s: float) -> Session:
+    """Return the end of a session, from a border of its bins on."""
+    start_s, end_s = float(session.time_support.start[0]), float(session.time_support.end[-1])
+    n_bins = np.ceil((end_s - 60 * minutes - start_s) / bin_s - 1e-6)
+    return session if n_bins <= 0 else session.restrict((start_s + n_bins * bin_s, end_s))
+
+
 def evaluate(decoder: Decoder, session: Session) -> HeldOut:
     """Return a fitted decoder's predictions on a session beside the truth."""
     predicted = decoder.predict(session)

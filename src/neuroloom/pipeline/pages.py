@@ -87,7 +87,7 @@ def write_report(
             seed=about["config"]["seed"],
             data_fingerprint=about["data_fingerprint"],
             stages=seconds,
-            packages={"python": platform.python_version(), **_versions()},
+            packages=package_versions(),
         ),
         findings=findings,
     )
@@ -130,10 +130,21 @@ def write_section_page(
             config=config,
             seed=seed,
             data_fingerprint=config.get("data_fingerprint"),
-            packages={"python": platform.python_version(), **_versions()},
+            packages=package_versions(),
         ),
         findings=findings,
     )
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that do the work, where they are installed."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 def read_about(folder: Path) -> dict[str, Any]:
@@ -314,13 +325,3 @@ def _summary(stage: Path) -> dict[str, Any]:
 
 def _number(value: float | None) -> float:
     return float("nan") if value is None else value
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -3,6 +3,7 @@
 from neuroloom.reporting.section_audit import audit_section
 from neuroloom.reporting.section_decoding import decoding_section
 from neuroloom.reporting.section_dynamics import dynamics_section
+from neuroloom.reporting.section_embedding import embedding_section
 from neuroloom.reporting.section_recording import recording_section
 from neuroloom.reporting.section_session import session_section
 from neuroloom.reporting.section_sorting import sorting_section
@@ -12,6 +13,7 @@ __all__ = [
     "sorting_section",
     "session_section",
     "decoding_section",
+    "embedding_section",
     "dynamics_section",
     "audit_section",
 ]
