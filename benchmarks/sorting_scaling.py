@@ -25,7 +25,7 @@ from sorting_benches import BENCH_A, Sources, ground_truth, make_bench
 from table import Row, conditions, finish
 
 from neuroloom.artifacts import load_artifact
-from neuroloom.reporting.drawing import name_lines, value_label
+from neuroloom.reporting.drawing import end_labels, name_lines, value_label
 from neuroloom.reporting.palette import GRID, LINE, MUTED, SURFACE, WIDE, hue
 from neuroloom.reporting.svg import drawing, new_figure
 from neuroloom.simulation.library import DEFAULT_CELLS, CellLibrary
@@ -87,6 +87,7 @@ def learning(args: argparse.Namespace) -> list[Row]:
     wanted = [("cells", n, {"n_cells": None if n == every else n, "n_geometries": most}) for n in args.cells]
     wanted += [("neighbourhoods", n, {"n_cells": None, "n_geometries": n}) for n in args.neighbourhoods]
     rows, points = [], []
+    judged: dict[Path, dict[str, float]] = {}
     for kind, number, sizes in wanted:
         name = f"{number} {kind}"
         which = f"{sizes['n_cells'] or every}-cells-{sizes['n_geometries']}-neighbourhoods"
@@ -105,10 +106,9 @@ def learning(args: argparse.Namespace) -> list[Row]:
                 device="cpu",
                 quiet=True,
             )
-        card = load_artifact(folder).document["card"]
-        figures = {level: card["held_out_identification"][level]["embedded"] for level in _LEVELS}
-        if not args.no_sorting:
-            figures |= _sorted_with(folder, card, args)
+        if folder not in judged:
+            judged[folder] = _judge(folder, args)
+        figures = judged[folder]
         print(f"{name}: {figures}", flush=True)
         points.append((kind, number, figures))
         told = conditions("torch", steps=args.steps, batch_size=args.batch_size, seeds=args.seeds, **sizes)
@@ -116,6 +116,12 @@ def learning(args: argparse.Namespace) -> list[Row]:
     if args.figure:
         draw(points, args.figure)
     return rows
+
+
+def _judge(folder: Path, args: argparse.Namespace) -> dict[str, float]:
+    card = load_artifact(folder).document["card"]
+    figures = {level: card["held_out_identification"][level]["embedded"] for level in _LEVELS}
+    return figures if args.no_sorting else figures | _sorted_with(folder, card, args)
 
 
 def _sorted_with(folder: Path, card: dict[str, Any], args: argparse.Namespace) -> dict[str, float]:
@@ -166,26 +172,32 @@ def draw_cost(points: list[tuple[float, dict[str, dict[str, float]]]], path: Pat
     print(f"wrote {path}")
 
 
+@drawing
 def draw(points: list[tuple[str, int, dict[str, float]]], path: Path) -> None:
     """Draw accuracy against cells and against neighbourhoods."""
-    from matplotlib.figure import Figure
-
+    figure = new_figure(WIDE, 0.36 * WIDE)
     kinds = list(dict.fromkeys(kind for kind, _, _ in points))
-    figure = Figure(figsize=(4.2 * len(kinds), 3.4), layout="constrained")
-    for axes, kind in zip(np.atleast_1d(figure.subplots(1, len(kinds), sharey=True)), kinds, strict=True):
+    names = list(points[0][2])
+    panels = np.atleast_1d(figure.subplots(1, len(kinds), sharey=True))
+    for axes, kind in zip(panels, kinds, strict=True):
         numbers = [number for one, number, _ in points if one == kind]
-        for name in points[0][2]:
-            label = f"{name} spikes, own unit nearest" if name in _LEVELS else name
+        for index, name in enumerate(names):
             values = [figures[name] for one, _, figures in points if one == kind]
-            axes.plot(numbers, values, marker="o", linestyle="-" if name in _LEVELS else "--", label=label)
+            style = "-" if name in _LEVELS else "--"
+            axes.plot(numbers, values, marker="o", linestyle=style, color=hue(index), clip_on=False)
         axes.set_xscale("log", base=2)
-        axes.set_xlabel(f"{kind} in training")
+        axes.minorticks_off()
         axes.set_xticks(numbers, [str(number) for number in numbers])
-    figure.axes[0].set_ylabel("share")
-    figure.legend(
-        *figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False
-    )
-    figure.savefig(path)
+        axes.grid(color=GRID)
+        axes.set_xlabel(f"{kind.capitalize()} in training")
+    value_label(panels[0], "Share of spikes nearest to their own unit; accuracy of sorting")
+    # The names stand outside the axes; their places need the final size.
+    figure.draw_without_rendering()
+    last = [points[-1][2][name] for name in names]
+    labels = [f"{name} spikes" if name in _LEVELS else name for name in names]
+    end_labels(panels[-1], points[-1][1], last, labels, [hue(index) for index in range(len(names))])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, facecolor=SURFACE, metadata={"Date": None, "Creator": None})
     print(f"wrote {path}")
 
 
