@@ -4,6 +4,7 @@ import time
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from neuroloom.decoding.poyo_predict import run
 from neuroloom.decoding.tokens import Train, Windows, tokenize
@@ -34,6 +35,10 @@ class SpikeStream:
     latencies_s
         How long each prediction took.
 
+    Notes
+    -----
+    What depends on weights alone is computed when the stream is made: adapt first, then stream.
+
     Examples
     --------
     ``stream = decoder.stream("monday"); stream.push([0.51, 0.52], ["monday/3", "monday/0"])``, then
@@ -49,8 +54,12 @@ class SpikeStream:
             )
         self._decoder, self._start_s = decoder, start_s
         self._row = decoder.sessions_.index(session_id)
-        self._rows = {unit: decoder.rows_[unit] for unit in decoder.units_[session_id]}
-        self._all_rows = np.sort(np.array(list(self._rows.values()), dtype=np.int64))
+        units, model = decoder.units_[session_id], decoder.model_
+        self._rows = {unit: row for row, unit in enumerate(units)}
+        self._all_rows = np.arange(len(units))
+        rows = torch.tensor([decoder.rows_[unit] for unit in units], device=model.readout.weight.device)
+        with torch.inference_mode():
+            self._known = model.prepare(rows)
         self._scale = decoder.scales_[session_id]
         self._context_s = decoder.model_.config.context_s
         self._times, self._units = np.zeros(0), np.zeros(0, dtype=np.int64)
@@ -134,5 +143,5 @@ class SpikeStream:
         query = np.array([[self._context_s - self._decoder.bin_s / 2]])
         inputs = tokenize([spikes], window, query, context_s=self._context_s)
         classes = self._decoder.target_.task == "classification"
-        values = run(self._decoder.model_, inputs, classes=classes)[0, 0]
+        values = run(self._decoder.model_, inputs, classes=classes, known=self._known)[0, 0]
         return values if classes else values * self._scale.spread + self._scale.mean
