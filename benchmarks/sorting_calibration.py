@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 _CONFIDENT, _GOOD = 0.9, 0.8  # a confidence that promises a good unit, and the accuracy of one
 _EDGES = (0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)  # of the bins of spikes
+_FEWEST = 20  # spikes of a bin that is drawn
 _NEAREST = 2e-5  # to 0 and 1, where the figure's axis ends
 _NAMES = {
     "tetrode-5": "tetrode, 5 uV",
@@ -129,10 +130,12 @@ def draw(found: dict[str, Calibration]) -> "Figure":
     name_lines(units, ["accuracy", "precision"], [BLUE, VERMILLION])
     for index, (name, part) in enumerate(found.items()):
         bins, color = binned(part.spike_confidence, part.spike_right), hue(index)
-        mean = np.clip(bins.confidence, _NEAREST, 1 - _NEAREST)
-        spikes.vlines(mean, bins.low, bins.high, color=color, linewidth=1.4)
-        label = _NAMES.get(name, name)
-        spikes.plot(mean, bins.share, color=color, marker="o", markersize=5, linewidth=1, label=label)
+        drawn = bins.count >= _FEWEST
+        mean = np.clip(bins.confidence, _NEAREST, 1 - _NEAREST)[drawn]
+        spikes.vlines(mean, bins.low[drawn], bins.high[drawn], color=color, linewidth=1.4)
+        spikes.scatter(
+            mean, bins.share[drawn], s=28, color=color, linewidths=0, zorder=3, label=_NAMES.get(name, name)
+        )
     spikes.legend(loc="upper left")
     for axes, what in ((units, "the unit"), (spikes, "spikes")):
         _log_odds(axes)
