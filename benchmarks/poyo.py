@@ -1,6 +1,12 @@
-"""POYO beside torch_brain's: training step and inference, same weights' shapes, windows and threads."""
+"""POYO beside torch_brain's: training step and inference, same weights' shapes, windows and threads.
+
+Times are of the processor, medians of turns. ``floor_s`` and ``floor_ms`` in the JSON are the matrix products
+alone, at the speed that oneDNN reaches here. Memory is what one step adds to a process, each in its own.
+With a GPU, also windows per second there, and their share of what its matrix units reach.
+"""
 
 import gc
+import os
 import resource
 import time
 from collections.abc import Callable
@@ -10,6 +16,7 @@ import numpy as np
 import torch
 from table import Row, conditions, finish, median_times, parse_arguments
 
+from neuroloom.decoding.linear import multiply
 from neuroloom.decoding.poyo import CONFIGS, Poyo, PoyoConfig, PoyoInputs
 from neuroloom.decoding.poyo_data import Outputs, PoyoData
 from neuroloom.decoding.tokens import Train
@@ -100,8 +107,8 @@ def interleaved(ours: Callable[[], Any], theirs: Callable[[], Any], n: int) -> t
     return our_s, their_s
 
 
-def floor_s(config: PoyoConfig, n_windows: int, gflops: float) -> float:
-    """Return the time of the matrix products of a training step alone, at the speed measured here."""
+def forward_flop(config: PoyoConfig, n_windows: int) -> float:
+    """Return the operations of the matrix products of one pass; a training step takes three times as many."""
     latents, dim = len(config.latent_times_s), config.dim
     tokens = N_UNITS * (RATE_HZ + 2)
     self_width, cross_width = config.self_heads * config.dim_head, config.cross_heads * config.dim_head
@@ -109,74 +116,155 @@ def floor_s(config: PoyoConfig, n_windows: int, gflops: float) -> float:
     encoder = 2 * latents * tokens * cross_width + latents * (dim * cross_width + 12 * dim * dim)
     decoder = 2 * latents * N_QUERIES * cross_width + latents * 2 * dim * cross_width
     decoder += N_QUERIES * (dim * cross_width + 12 * dim * dim)
-    return 3 * 2 * n_windows * (config.depth * layer + encoder + decoder) / (gflops * 1e9)
+    return 2 * n_windows * (config.depth * layer + encoder + decoder)
 
 
-def measured_gflops() -> float:
+def measured_gflops(product: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> float:
     """Return how fast this processor multiplies matrices of 512 rows."""
     a, b = torch.randn(2, 512, 512)
+    product(a, b)
     began, n = time.process_time(), 40
     for _ in range(n):
-        a @ b
+        product(a, b)
     return 2 * 512**3 * n / (time.process_time() - began) / 1e9
 
 
-def rows_of(name: str, *, quick: bool, gflops: float, facts: dict) -> list[Row]:
-    """Measure training steps and the latency of one window at one size."""
-    config, batches = SIZES[name]
-    model, peer = Poyo(config, n_units=N_UNITS + 1, n_sessions=2, dim_out=2), peer_model(config)
-    steps = len(config.latent_times_s) // config.latents_per_step
-    latents = {
-        "latent_index": torch.arange(config.latents_per_step).repeat(steps)[None],
-        "latent_timestamps": torch.as_tensor(config.latent_times_s)[None],
-    }
-    optimizers = [torch.optim.AdamW(each.parameters(), lr=1e-4) for each in (model, peer)]
-    rows = []
-    for n_windows in batches[:1] if quick else batches:
-        inputs, theirs = windows(n_windows)
-        theirs |= {key: value.expand(n_windows, -1) for key, value in latents.items()}
-        truth = torch.randn(n_windows, N_QUERIES, 2)
+def peak_mb(step: Callable[[], Any]) -> float:
+    """Return the memory that a step adds at its peak, measured in a copy of this process."""
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            step()
+            added = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+            os.write(write, str(added / 1024).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    added = os.read(read, 100)
+    os.close(read)
+    os.close(write)
+    return float(added)
 
-        def our_step(inputs=inputs, truth=truth, n_windows=n_windows):
-            optimizers[0].zero_grad()
+
+class Pair:
+    """Both models of one size, and a training step of each on the same windows."""
+
+    def __init__(self, name: str):
+        self.config, self.batches = SIZES[name]
+        self.model = Poyo(self.config, n_units=N_UNITS + 1, n_sessions=2, dim_out=2)
+        self.peer = peer_model(self.config)
+        self.optimizers = [torch.optim.AdamW(each.parameters(), lr=1e-4) for each in (self.model, self.peer)]
+        n_steps = len(self.config.latent_times_s) // self.config.latents_per_step
+        self.latents = {
+            "latent_index": torch.arange(self.config.latents_per_step).repeat(n_steps)[None],
+            "latent_timestamps": torch.as_tensor(self.config.latent_times_s)[None],
+        }
+
+    def steps(self, n_windows: int) -> tuple[Callable[[], None], Callable[[], None]]:
+        """Return a training step of each."""
+        inputs, theirs = windows(n_windows)
+        theirs |= {key: value.expand(n_windows, -1) for key, value in self.latents.items()}
+        truth = torch.randn(n_windows, N_QUERIES, 2)
+        self.model.train()
+        self.peer.train()
+
+        def ours() -> None:
+            self.optimizers[0].zero_grad()
             for first in range(0, n_windows, PIECE):
                 last = min(first + PIECE, n_windows)
-                error = (model(piece(inputs, first, last)) - truth[first:last]) ** 2
+                error = (self.model(piece(inputs, first, last)) - truth[first:last]) ** 2
                 (error.sum() / truth.numel()).backward()
-            optimizers[0].step()
+            self.optimizers[0].step()
 
-        def their_step(theirs=theirs, truth=truth):
-            optimizers[1].zero_grad()
-            ((peer(**theirs) - truth) ** 2).mean().backward()
-            optimizers[1].step()
+        def reference() -> None:
+            self.optimizers[1].zero_grad()
+            ((self.peer(**theirs) - truth) ** 2).mean().backward()
+            self.optimizers[1].step()
 
-        for each in (model, peer):
-            each.train()
-        ours, reference = interleaved(our_step, their_step, 2 if quick else 5)
-        now = facts | {
-            "floor_s": round(floor_s(config, n_windows, gflops), 3),
-            "gflops": round(gflops),
-        }
-        now["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        rows.append(
-            Row(
-                f"{name}: training step, {n_windows} windows",
-                ours,
-                reference,
-                "CPU s",
-                reference / ours,
-                now,
-            )
-        )
+        return ours, reference
+
+
+def memory_rows(name: str, *, quick: bool, facts: dict) -> list[Row]:
+    """Measure what a training step adds to the memory of a process."""
+    rows, pair = [], Pair(name)
+    for n_windows in pair.batches[:1] if quick else pair.batches:
+        ours, peers = map(peak_mb, pair.steps(n_windows))
+        row = f"{name}: memory of a step, {n_windows} windows"
+        rows.append(Row(row, ours, peers, "MB", peers / max(ours, 1.0), facts))
+    return rows
+
+
+def time_rows(name: str, *, quick: bool, gflops: float, facts: dict) -> list[Row]:
+    """Measure training steps and the latency of one window at one size."""
+    rows, pair = [], Pair(name)
+    for n_windows in pair.batches[:1] if quick else pair.batches:
+        ours, reference = interleaved(*pair.steps(n_windows), 2 if quick else 5)
+        floor_s = 3 * forward_flop(pair.config, n_windows) / (gflops * 1e9)
+        now = facts | {"floor_s": round(floor_s, 3), "gflops": round(gflops)}
+        row = f"{name}: training step, {n_windows} windows"
+        rows.append(Row(row, ours, reference, "CPU s", reference / ours, now))
         gc.collect()
     inputs, theirs = windows(1)
-    theirs |= latents
-    for each in (model, peer):
-        each.eval()
+    theirs |= pair.latents
+    model, peer = pair.model.eval(), pair.peer.eval()
+    now = facts | {"floor_ms": round(forward_flop(pair.config, 1) / gflops / 1e6, 2), "gflops": round(gflops)}
     with torch.inference_mode():
-        ours, reference = interleaved(lambda: model(inputs), lambda: peer(**theirs), 10 if quick else 40)
-    rows.append(Row(f"{name}: one window", 1e3 * ours, 1e3 * reference, "CPU ms", reference / ours, facts))
+        known = model.prepare(torch.arange(N_UNITS + 1))
+        for what, ours_once in (
+            ("one window", lambda: model(inputs)),
+            ("one window of a stream", lambda: model(inputs, known)),
+        ):
+            ours, reference = interleaved(ours_once, lambda: peer(**theirs), 10 if quick else 60)
+            rows.append(Row(f"{name}: {what}", 1e3 * ours, 1e3 * reference, "CPU ms", reference / ours, now))
     return rows
+
+
+def device_rows(name: str, device: str, *, n_windows: int, facts: dict) -> list[Row]:
+    """Measure windows per second of training in bfloat16, and the share of the matrix units that is used."""
+    config, _ = SIZES[name]
+    model = Poyo(config, n_units=N_UNITS + 1, n_sessions=2, dim_out=2).to(device).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    inputs = windows(n_windows)[0].to(device)
+    truth = torch.randn(n_windows, N_QUERIES, 2, device=device)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        with torch.autocast(torch.device(device).type, torch.bfloat16):
+            loss = ((model(inputs).float() - truth) ** 2).mean()
+        loss.backward()
+        optimizer.step()
+
+    def per_second(action: Callable[[], Any], n: int) -> float:
+        action()
+        _wait(device)
+        began = time.perf_counter()
+        for _ in range(n):
+            action()
+        _wait(device)
+        return n / (time.perf_counter() - began)
+
+    size = 8192 if device != "cpu" else 256
+    a, b = torch.randn(2, size, size, device=device, dtype=torch.bfloat16)
+    peak = 2 * size**3 * per_second(lambda: a @ b, 20)
+    rate = n_windows * per_second(step, 10)
+    share = 3 * forward_flop(config, 1) * rate / peak
+    now = facts | {
+        "peer": "",
+        "device": device,
+        "batch": n_windows,
+        "matrix_peak_tflops": round(peak / 1e12, 1),
+    }
+    return [
+        Row(f"{name}: training on {device}", rate, None, "windows/s", None, now),
+        Row(f"{name}: share of the matrix peak of {device}", share, None, "", None, now),
+    ]
+
+
+def _wait(device: str) -> None:
+    if device != "cpu":
+        torch.cuda.synchronize()
 
 
 def data_path(facts: dict) -> Row:
@@ -216,10 +304,17 @@ def main() -> None:
         piece=PIECE,
         seed=0,
     )
-    gflops = measured_gflops()
-    rows = [data_path(facts)]
-    for name in list(SIZES)[:2] if args.quick else SIZES:
-        rows += rows_of(name, quick=args.quick, gflops=gflops, facts=facts)
+    names = list(SIZES)[:2] if args.quick else list(SIZES)
+    # Memory first: what a process has freed it would take for its own.
+    rows = [row for name in names for row in memory_rows(name, quick=args.quick, facts=facts)]
+    rows.append(data_path(facts))
+    facts["mkl_gflops"] = round(measured_gflops(torch.matmul))
+    gflops = measured_gflops(multiply)
+    for name in names:
+        rows += time_rows(name, quick=args.quick, gflops=gflops, facts=facts)
+    if torch.cuda.is_available():
+        for name in names:
+            rows += device_rows(name, "cuda", n_windows=256, facts=facts)
     finish(rows, args)
 
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-# Multiplications below which MKL is as quick, since oneDNN takes 10 us to set out.
-_WORTHWHILE = 2**20
+# Multiplications below which MKL is as quick: oneDNN takes 10 us to set out.
+_WORTHWHILE = 2**22
 
 
 class Linear(nn.Linear):
@@ -22,7 +22,7 @@ class Linear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """x (..., in) -> (..., out)."""
-        if not (HAS_ONEDNN and is_plain(x) and x.numel() * self.out_features >= _WORTHWHILE):
+        if not (is_plain(x) and _pays(x, self.weight)):
             return F.linear(x, self.weight, self.bias)
         if torch.is_grad_enabled():
             return _OneDnnLinear.apply(x.contiguous(), self.weight, self.bias)  # pyright: ignore[reportReturnType]
@@ -44,9 +44,13 @@ def multiply(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
     Both must be contiguous, or matrices whose transpose is: at other strides it is a thousand times slower.
     """
-    if not HAS_ONEDNN:
+    if not _pays(x, weight):
         return F.linear(x, weight, bias)
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+
+
+def _pays(x: Tensor, weight: Tensor) -> bool:
+    return HAS_ONEDNN and x.numel() * weight.shape[0] >= _WORTHWHILE
 
 
 class _OneDnnLinear(torch.autograd.Function):
