@@ -213,3 +213,10 @@ def test_the_learning_curve_says_what_was_learned_when():
         "all",
     ]
     assert [row["step"] for row in fitted.curve_] == sorted(row["step"] for row in fitted.curve_)
+
+
+def test_half_precision_learns_too_where_the_processor_has_it():
+    session = make()
+    fitted = decoder(steps=10, precision="bfloat16").fit(session)
+    assert fitted.curve_[-1]["loss"] < 2
+    assert_finite(fitted, session)
