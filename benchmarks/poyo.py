@@ -6,6 +6,7 @@ With a GPU, also windows per second there, and their share of what its matrix un
 """
 
 import gc
+import json
 import os
 import resource
 import time
@@ -129,23 +130,31 @@ def measured_gflops(product: Callable[[torch.Tensor, torch.Tensor], torch.Tensor
     return 2 * 512**3 * n / (time.process_time() - began) / 1e9
 
 
-def peak_mb(step: Callable[[], Any]) -> float:
-    """Return the memory that a step adds at its peak, measured in a copy of this process."""
+def in_child(measure: Callable[[], tuple[float, ...]]) -> tuple[float, ...]:
+    """Return what `measure` finds in a copy of this process, which ends with it."""
     read, write = os.pipe()
     child = os.fork()
     if not child:
         try:
-            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            step()
-            added = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-            os.write(write, str(added / 1024).encode())
+            os.write(write, json.dumps(measure()).encode())
         finally:
             os._exit(0)
     os.waitpid(child, 0)
-    added = os.read(read, 100)
+    found = json.loads(os.read(read, 1000))
     os.close(read)
     os.close(write)
-    return float(added)
+    return tuple(found)
+
+
+def peak_mb(step: Callable[[], Any]) -> float:
+    """Return the memory that a step adds at its peak."""
+
+    def measure() -> tuple[float]:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        step()
+        return ((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024,)
+
+    return in_child(measure)[0]
 
 
 class Pair:
@@ -206,18 +215,29 @@ def time_rows(name: str, *, quick: bool, gflops: float, facts: dict) -> list[Row
         row = f"{name}: training step, {n_windows} windows"
         rows.append(Row(row, ours, reference, "CPU s", reference / ours, now))
         gc.collect()
+    return rows + latency_rows(pair, name, "", quick=quick, gflops=gflops, facts=facts)
+
+
+def latency_rows(pair: Pair, name: str, where: str, *, quick: bool, gflops: float, facts: dict) -> list[Row]:
+    """Measure the latency of one window, as it comes and with what a stream prepares."""
     inputs, theirs = windows(1)
     theirs |= pair.latents
     model, peer = pair.model.eval(), pair.peer.eval()
     now = facts | {"floor_ms": round(forward_flop(pair.config, 1) / gflops / 1e6, 2), "gflops": round(gflops)}
+    rows = []
     with torch.inference_mode():
         known = model.prepare(torch.arange(N_UNITS + 1))
         for what, ours_once in (
             ("one window", lambda: model(inputs)),
             ("one window of a stream", lambda: model(inputs, known)),
         ):
-            ours, reference = interleaved(ours_once, lambda: peer(**theirs), 10 if quick else 60)
-            rows.append(Row(f"{name}: {what}", 1e3 * ours, 1e3 * reference, "CPU ms", reference / ours, now))
+
+            def measure(ours_once=ours_once) -> tuple[float, float]:
+                return interleaved(ours_once, lambda: peer(**theirs), 10 if quick else 60)
+
+            ours, reference = in_child(measure) if where else measure()
+            row = f"{name}: {what}{where}"
+            rows.append(Row(row, 1e3 * ours, 1e3 * reference, "CPU ms", reference / ours, now))
     return rows
 
 
@@ -305,13 +325,16 @@ def main() -> None:
         seed=0,
     )
     names = list(SIZES)[:2] if args.quick else list(SIZES)
-    # Memory first: what a process has freed it would take for its own.
-    rows = [row for name in names for row in memory_rows(name, quick=args.quick, facts=facts)]
-    rows.append(data_path(facts))
     facts["mkl_gflops"] = round(measured_gflops(torch.matmul))
     gflops = measured_gflops(multiply)
+    options = {"quick": args.quick, "facts": facts}
+    # First what a process shows that has not trained: one that has keeps freed memory, and takes from that.
+    rows = [row for name in names for row in memory_rows(name, **options)]
     for name in names:
-        rows += time_rows(name, quick=args.quick, gflops=gflops, facts=facts)
+        rows += latency_rows(Pair(name), name, ", fresh process", gflops=gflops, **options)
+    rows.append(data_path(facts))
+    for name in names:
+        rows += time_rows(name, gflops=gflops, **options)
     if torch.cuda.is_available():
         for name in names:
             rows += device_rows(name, "cuda", n_windows=256, facts=facts)
