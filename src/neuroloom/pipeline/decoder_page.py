@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from neuroloom.decoding.poyo_decoder import PoyoDecoder
     from neuroloom.sessions.session import Session
 
-STAGES = {"units": "embeddings", "borders": "what reads and writes", "all": "everything"}
+STAGES = {"units": "embeddings", "borders": "reading and writing", "all": "everything"}
 
 
 def write_decoder_page(
