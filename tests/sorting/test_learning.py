@@ -10,7 +10,7 @@ from neuroloom.sorting.learning import Learner
 from neuroloom.sorting.preprocessing import prepare
 from neuroloom.sorting.simsort import noise_levels, write_scaled
 from neuroloom.sorting.spikeinterface_runs import quiet, repeatable
-from neuroloom.sorting.templates import Units, centred, mean_waveforms
+from neuroloom.sorting.templates import Units, mean_waveforms
 from neuroloom.sorting.workspace import SimSortOptions, Workspace
 
 
@@ -34,7 +34,7 @@ def cells(tetrode, work):
     trains = [np.asarray(truth.get_unit_spike_train(unit_id=unit), np.int64) for unit in truth.unit_ids]
     label = np.repeat(np.arange(len(trains)), list(map(len, trains)))
     templates = mean_waveforms(work.scaled, np.concatenate(trains), label, len(trains), seed=0)
-    return centred(Units(templates, np.bincount(label))), trains
+    return Units(templates, np.bincount(label)), trains
 
 
 def settled(work, units):

@@ -22,6 +22,7 @@ from neuroloom.sorting.templates import FOR_TEMPLATE, LENGTH, Units, core, mean_
 from neuroloom.sorting.workspace import Workspace
 
 _LEAST_DISTANCE = 6.0  # of a template from nothing, in standard deviations; noise itself makes 4
+_LEAST_DEPTH = 3.0  # on its largest channel; many channels far below it are what a reference leaves of others
 _LEAST_PURE = 0.6
 _CLOSE = 4.0  # standard deviations of noise between two templates
 # How much the spikes of one neuron usually vary in height, and how much on each contact by itself.
@@ -56,6 +57,7 @@ class Learner:
             events, embeddings = self.spotter.clean_events(units)
             units = self._units(events, embeddings, stage=stage)
         self.enter("units")
+        units, _, _ = self._found(units)
         units, sample, unit = self._settled(units)
         # Neighbourhoods that see the same neuron each see its spikes at their largest. What is this close is
         # taken for one, and parted again only if its spikes are two neurons'.
@@ -99,7 +101,6 @@ class Learner:
 
     def _settled(self, units: Units) -> tuple[Units, np.ndarray, np.ndarray]:
         """Find all spikes, and leave out units until those that remain keep their refractory periods."""
-        units, sample, unit = self._found(units)
         for _ in range(_MOST_REPEATS):
             units, sample, unit = self._found(units)
             trains = [sample[unit == one] for one in range(len(units))]
@@ -109,12 +110,13 @@ class Learner:
                     for t in trains
                 ]
             )
-            rare = np.array([len(t) for t in trains], int) < self.work.fewest(self.work.n_samples)
+            nothing = np.array([len(t) for t in trains], int) < self.work.fewest(self.work.n_samples)
             energy = np.einsum("utc,utc->u", units.templates, units.templates)
-            rare |= followers(trains, energy, self.work.near[np.ix_(units.peak, units.peak)])
+            nothing |= np.abs(units.templates).max(axis=(1, 2), initial=0) < _LEAST_DEPTH
+            nothing |= followers(trains, energy, self.work.near[np.ix_(units.peak, units.peak)])
             # What keeps no refractory period is left over from others, and has taken some of their spikes:
             # without it they may turn out to be sound.
-            unsound = rare | self._worst(units, np.where(rare, 1.0, pure))
+            unsound = nothing | self._worst(units, np.where(nothing, 1.0, pure))
             units = Units(units.templates, np.array([len(t) for t in trains], np.int64), units.whole)
             if not unsound.any():
                 return units, sample, unit

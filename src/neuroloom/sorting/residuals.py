@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numba
 import numpy as np
 
 from neuroloom.sorting.templates import FOR_TEMPLATE, LONG, LONG_TROUGH, core, cut, shift_waveforms
@@ -13,7 +14,7 @@ _STEPS = np.arange(-15, 16)  # tenths of a sample: a peeler may be one off
 _HEIGHTS = (0.4, 1.8)
 _VISIBLE = 0.7  # in units of noise: less on a channel need not be subtracted
 _SWEEPS = 2
-_WINDOW = np.arange(-LONG_TROUGH, LONG - LONG_TROUGH)
+_EVERY = 7  # value of a misfit tells how large they are
 _LOUDEST = 4  # channels of a unit on which a misfit counts
 
 
@@ -64,6 +65,7 @@ class Subtraction:
 
     templates: np.ndarray
     _shifted: dict[int, np.ndarray] = field(default_factory=dict, init=False, repr=False)
+    _products: dict[int, np.ndarray] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self):
         largest = np.abs(self.templates).max(axis=1, initial=0)  # (units, channels)
@@ -109,31 +111,35 @@ class Subtraction:
 
         All are first taken as their templates; then each is fitted to what the others leave.
         """
-        height, step = np.ones(len(sample)), np.full(len(sample), len(_STEPS) // 2)
+        middle = len(_STEPS) // 2
+        height, step = np.ones(len(sample), np.float32), np.full(len(sample), middle)
         members = [(int(one), np.flatnonzero(unit == one)) for one in self.order]
         members = [(one, mine) for one, mine in members if len(mine)]
-        middle = len(_STEPS) // 2
         for one, mine in members:
-            waveforms = np.broadcast_to(self._bank(one)[middle], (len(mine), LONG, len(self.channels[one])))
-            self._add(residual, sample[mine], one, -waveforms)
+            self._add(residual, sample[mine], one, step[mine], -height[mine])
         for _ in range(_SWEEPS):
             for one, mine in members:
-                bank = self._bank(one)
-                before = height[mine, None, None].astype(np.float32) * bank[step[mine]]
-                snippets = cut(residual, sample[mine], self.channels[one]) + before
-                step[mine], height[mine] = self._fit(snippets.reshape(len(mine), -1), one)
-                after = height[mine, None, None].astype(np.float32) * bank[step[mine]]
-                self._add(residual, sample[mine], one, before - after)
-        return height, _STEPS[step] / 10
+                found = self._fit(residual, sample[mine], one, step[mine], height[mine])
+                self._add(residual, sample[mine], one, step[mine], height[mine])
+                step[mine], height[mine] = found
+                self._add(residual, sample[mine], one, step[mine], -height[mine])
+        return height.astype(float), _STEPS[step] / 10
 
-    def _fit(self, snippets: np.ndarray, unit: int) -> tuple[np.ndarray, np.ndarray]:
+    def _fit(
+        self, residual: np.ndarray, sample: np.ndarray, unit: int, step: np.ndarray, height: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the best shift and height of spikes that were subtracted with these."""
         bank = self._bank(unit)
         bank = bank.reshape(len(bank), -1)
-        energy = np.maximum(np.einsum("ij,ij->i", bank, bank), 1e-9)
-        matched = snippets @ bank.T  # (spikes, shifts)
-        step = (matched / np.sqrt(energy)).argmax(axis=1)
-        height = matched[np.arange(len(step)), step] / energy[step]
-        return step, np.clip(height, *_HEIGHTS)
+        products = bank @ bank.T
+        energy = np.maximum(np.diagonal(products), 1e-9)
+        matched = (
+            _snippets(residual, sample - LONG_TROUGH, self.channels[unit]).reshape(len(sample), -1) @ bank.T
+        )
+        matched += height[:, None] * products[step]  # as if they were still there
+        best = (matched / np.sqrt(energy)).argmax(axis=1)
+        fitted = matched[np.arange(len(best)), best] / energy[best]
+        return best, np.clip(fitted, *_HEIGHTS)
 
     def _misfit(self, residual: np.ndarray, sample: np.ndarray, unit: np.ndarray) -> np.ndarray:
         misfit = np.zeros(len(sample))
@@ -147,15 +153,40 @@ class Subtraction:
         if unit not in self._shifted:
             template = self.templates[unit][None][:, :, self.channels[unit]]
             bank = np.concatenate([shift_waveforms(template, step / 10) for step in _STEPS])
-            self._shifted[unit] = (bank * _taper()[:, None]).astype(np.float32)
+            bank = (bank * _taper()[:, None]).astype(np.float32)
+            flat = bank.reshape(len(bank), -1)
+            self._shifted[unit], self._products[unit] = bank, flat @ flat.T
         return self._shifted[unit]
 
-    def _add(self, residual: np.ndarray, sample: np.ndarray, unit: int, waveforms: np.ndarray) -> None:
-        index = (sample[:, None] + _WINDOW)[:, :, None], self.channels[unit]
-        if (np.diff(sample) >= LONG).all():  # no two overlap, so that plain indexing adds each once
-            residual[index] += waveforms
-        else:
-            np.add.at(residual, index, waveforms)
+    def _add(
+        self, residual: np.ndarray, sample: np.ndarray, unit: int, step: np.ndarray, height: np.ndarray
+    ) -> None:
+        _add_waveforms(residual, sample - LONG_TROUGH, self.channels[unit], self._bank(unit), step, height)
+
+
+@numba.njit(cache=True, nogil=True)
+def _snippets(traces: np.ndarray, first: np.ndarray, channels: np.ndarray) -> np.ndarray:
+    found = np.empty((len(first), LONG, len(channels)), traces.dtype)
+    for spike in range(len(first)):
+        for time in range(LONG):
+            for k in range(len(channels)):
+                found[spike, time, k] = traces[first[spike] + time, channels[k]]
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def _add_waveforms(
+    traces: np.ndarray,
+    first: np.ndarray,
+    channels: np.ndarray,
+    bank: np.ndarray,
+    step: np.ndarray,
+    height: np.ndarray,
+) -> None:
+    for spike in range(len(first)):
+        for time in range(bank.shape[1]):
+            for k in range(len(channels)):
+                traces[first[spike] + time, channels[k]] += height[spike] * bank[step[spike], time, k]
 
 
 def own_waveforms(
@@ -208,7 +239,7 @@ def sharper(templates: np.ndarray, chunks: Iterable[Left], *, most: int = FOR_TE
             mine = np.flatnonzero(left.unit == unit)[:most]
             remains = _aligned(left, mine, channels)
             # Unresolved overlaps are rare and large.
-            bound = 4 * np.median(np.abs(remains)) + 1e-6
+            bound = 4 * np.median(np.abs(remains.reshape(-1)[::_EVERY])) + 1e-6
             added[unit] += np.clip(remains, -bound, bound).sum(axis=0)
             height[unit] += left.height[mine].sum()
             count[unit] += len(mine)
