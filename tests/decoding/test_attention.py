@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from neuroloom.decoding import attention
+from neuroloom.decoding import attention, linear
 from neuroloom.decoding.attention import (
     Dropout,
     FeedForward,
@@ -81,7 +81,9 @@ def _gradients(module, run, monkeypatch):
     return found
 
 
-def test_self_attention_has_the_gradients_of_the_plain_formula(monkeypatch):
+@pytest.mark.parametrize("worthwhile", [1, 2**40])
+def test_self_attention_has_the_gradients_of_the_plain_formula(monkeypatch, worthwhile):
+    monkeypatch.setattr(linear, "_WORTHWHILE", worthwhile)  # products by oneDNN, or by torch
     layer = LatentSelfAttention(12, heads=2, dim_head=8, dropout=0.0)
     x, turn = torch.randn(3, 5, 12), torch.polar(torch.ones(5, 4), torch.randn(5, 4))
     (fast, fast_grads), (plain, plain_grads) = _gradients(layer, lambda: layer(x, turn), monkeypatch)
@@ -90,7 +92,9 @@ def test_self_attention_has_the_gradients_of_the_plain_formula(monkeypatch):
         assert torch.allclose(a, b, atol=1e-5)
 
 
-def test_spike_attention_has_the_gradients_of_the_plain_formula(monkeypatch):
+@pytest.mark.parametrize("worthwhile", [1, 2**40])
+def test_spike_attention_has_the_gradients_of_the_plain_formula(monkeypatch, worthwhile):
+    monkeypatch.setattr(linear, "_WORTHWHILE", worthwhile)
     layer = SpikeCrossAttention(12, heads=2, dim_head=8, dropout=0.0)
     latents, tokens = torch.randn(5, 12), torch.nn.Parameter(torch.randn(4, 12))
     layer.register_parameter("tokens", tokens)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from neuroloom.decoding.linear import multiply
+from neuroloom.decoding.linear import multiply, pays
 
 
 def as_complex(x: Tensor) -> Tensor:
@@ -90,13 +90,14 @@ class SelfAttention(torch.autograd.Function):
         turned_out, final = as_complex(head_out.transpose(0, 1)), as_complex(out)
         masks = KeepMasks(dropout) if dropout else None
         saved, learns = [], ctx.needs_input_grad[0]
-        turned = scratch("turned qkv", n_latents, 3, n_heads, dim_head)
-        query, key, value = turned.permute(1, 2, 0, 3)  # 3 x (H, L, d)
-        for window, raw in enumerate(as_complex(qkv)):
+        turned = scratch("turned qkv", 3, n_heads, n_latents, dim_head)
+        query, key, value = turned
+        for window, raw in enumerate(as_complex(qkv).permute(0, 2, 3, 1, 4)):
             torch.mul(raw, there, out=as_complex(turned))
             weights = _softmax_of_products(query, key, keep=learns)  # (H, L, L)
             keep = masks.draw(weights) if masks else None
-            torch.bmm(weights if keep is None else weights * keep, value, out=head_out)
+            kept = weights if keep is None else weights * keep
+            _products(kept, value.transpose(1, 2), out=head_out)
             torch.mul(turned_out, unturn, out=final[window])
             if learns:
                 saved.append((weights, keep))
@@ -114,25 +115,25 @@ class SelfAttention(torch.autograd.Function):
         # Rotations keep inner products, so the row sums of dP * P may be taken after un-rotation.
         row_sums = (grad * out).sum(-1).transpose(1, 2).unsqueeze(-1)  # (B, H, L, 1)
         grad_qkv = torch.empty_like(qkv)
-        turned_qkv = scratch("turned qkv", n_latents, 3, n_heads, dim_head)
-        query, key, value = turned_qkv.permute(1, 2, 0, 3)
-        turned = scratch("turned gradient", n_latents, 3, n_heads, dim_head)
-        grad_query, grad_key, grad_value = turned.permute(1, 2, 0, 3)
-        turn = (rotation * ctx.scale)[:, None]
-        grad_complex, turned_complex = as_complex(grad_qkv), as_complex(turned)
-        raw_grads = as_complex(grad.contiguous())
-        for window, raw in enumerate(as_complex(qkv)):
+        turned_qkv = scratch("turned qkv", 3, n_heads, n_latents, dim_head)
+        query, key, value = turned_qkv
+        turned = scratch("turned gradient", 3, n_heads, n_latents, dim_head)
+        grad_query, grad_key, grad_value = turned
+        head_grad = scratch("head gradient", n_heads, n_latents, dim_head)
+        turn = rotation * ctx.scale
+        grad_complex = as_complex(grad_qkv).permute(0, 2, 3, 1, 4)  # (B, 3, H, L, d/2)
+        raw_grads = as_complex(grad.contiguous()).transpose(1, 2)
+        for window, raw in enumerate(as_complex(qkv).permute(0, 2, 3, 1, 4)):
             torch.mul(raw, there, out=as_complex(turned_qkv))
-            head_grad = as_real(raw_grads[window] * turn).transpose(0, 1)  # (H, L, d)
+            torch.mul(raw_grads[window], turn, out=as_complex(head_grad))
             weights, keep = ctx.saved[window]
             kept = weights if keep is None else weights * keep
-            torch.bmm(kept.transpose(1, 2), head_grad, out=grad_value)
-            scores = torch.bmm(head_grad, value.transpose(1, 2), out=scratch("scores", *kept.shape))
-            scores.mul_(kept)
+            _products(kept.transpose(1, 2), head_grad.transpose(1, 2), out=grad_value)
+            scores = _products(head_grad, value, out=scratch("scores", *kept.shape)).mul_(kept)
             scores.addcmul_(weights, row_sums[window], value=-1)  # gradient of the scores
-            torch.bmm(scores, key, out=grad_query)
-            torch.bmm(scores.transpose(1, 2), query, out=grad_key)
-            torch.mul(turned_complex, back, out=grad_complex[window])
+            _products(scores, key.transpose(1, 2), out=grad_query)
+            _products(scores.transpose(1, 2), query.transpose(1, 2), out=grad_key)
+            torch.mul(as_complex(turned), back, out=grad_complex[window])
         return grad_qkv, None, None
 
 
@@ -247,12 +248,12 @@ class GatedUnit(torch.autograd.Function):
 
 @lru_cache(maxsize=1)  # the layers of a model share one rotation
 def _self_rotations(rotation: Tensor, dim_head: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Rotations (L, 3, 1, d/2) of queries, keys and values, of their gradients back, and of the output.
+    """Rotations (3, 1, L, d/2) of queries, keys and values, of their gradients back, and of the output.
 
     The 1/sqrt(d) of the scores rides on the queries.
     """
-    there = rotation[:, None, None].repeat(1, 3, 1, 1)
-    there[:, 0] *= dim_head**-0.5
+    there = rotation[None, None].repeat(3, 1, 1, 1)
+    there[0] *= dim_head**-0.5
     return there, there.conj().resolve_conj(), rotation.conj().resolve_conj()[:, None]
 
 
@@ -269,5 +270,18 @@ def _softmax_of_products(query: Tensor, key: Tensor, *, keep: bool) -> Tensor:
     """softmax(q · k) over the keys, (H, L, n); in memory of its own if it is to be kept."""
     shape = (*query.shape[:2], key.shape[1])
     scores = query.new_empty(shape) if keep else scratch("scores", *shape)
-    torch.bmm(query, key.transpose(1, 2), out=scores)
-    return torch.softmax(scores, -1, out=scores)
+    if not pays(query[0], key[0]):
+        torch.bmm(query, key.transpose(1, 2), out=scores)
+        return torch.softmax(scores, -1, out=scores)
+    for head in range(len(query)):
+        torch.softmax(multiply(query[head], key[head]), -1, out=scores[head])
+    return scores
+
+
+def _products(left: Tensor, right: Tensor, *, out: Tensor) -> Tensor:
+    """Write left (H, n, k) times the transpose of right (H, m, k), head by head, into out (H, n, m)."""
+    if not pays(left[0], right[0]):
+        return torch.bmm(left, right.transpose(1, 2), out=out)
+    for head in range(len(left)):
+        out[head] = multiply(left[head], right[head])
+    return out

@@ -22,7 +22,7 @@ class Linear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """x (..., in) -> (..., out)."""
-        if not (is_plain(x) and _pays(x, self.weight)):
+        if not (is_plain(x) and pays(x, self.weight)):
             return F.linear(x, self.weight, self.bias)
         if torch.is_grad_enabled():
             return _OneDnnLinear.apply(x.contiguous(), self.weight, self.bias)  # pyright: ignore[reportReturnType]
@@ -44,12 +44,13 @@ def multiply(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
     Both must be contiguous, or matrices whose transpose is: at other strides it is a thousand times slower.
     """
-    if not _pays(x, weight):
+    if not pays(x, weight):
         return F.linear(x, weight, bias)
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 
 
-def _pays(x: Tensor, weight: Tensor) -> bool:
+def pays(x: Tensor, weight: Tensor) -> bool:
+    """Say whether oneDNN multiplies these two sooner."""
     return HAS_ONEDNN and x.numel() * weight.shape[0] >= _WORTHWHILE
 
 
