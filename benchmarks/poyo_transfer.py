@@ -4,7 +4,7 @@ The animal, its units and its movements are simulated and in no training set. Ev
 last minutes before the same three test minutes:
 
     units   the bundled poyo-reaching-small (or --weights), unit identification alone
-    full    the same, then everything moves (with --full)
+    full    the same, then as many steps in which everything moves
     alone   the same network without pre-training
     gru     a GRU on 50 ms bins, causal by construction
     wiener  a Wiener filter that reads 10 bins up to the decoded one and 6 after it
@@ -12,13 +12,15 @@ last minutes before the same three test minutes:
     python benchmarks/poyo_transfer.py --json transfer.json --figure docs/images/poyo-transfer.svg
     python benchmarks/poyo_transfer.py --json transfer.json --figure FILE --draw-only
 
-Rows already in --json are not measured again.
+What --json already holds is not measured again.
 """
 
 import argparse
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from table import Row, conditions, finish
@@ -38,32 +40,37 @@ LABELS = {
 
 def measure(args: argparse.Namespace) -> list[Row]:
     """Return a row for each animal, length of data and peer of unit identification."""
-    rows = _earlier(args.json)
-    done = {row.name for row in rows}
-    kinds = [kind for kind in LABELS if kind != "full" or args.full]
+    found = {row.name: row.conditions for row in _earlier(args.json)}
     for number in args.animals:
         longest = max(args.minutes)
         learn, test = unseen_session(number, minutes=longest, seed=args.seed)
         for minutes in args.minutes:
             name = f"{learn.subject}, {minutes:g} min: R²"
-            if name in done:
-                continue
+            told = found.setdefault(name, {"session": learn.id, "minutes": minutes, "each": {}, "cpu_s": {}})
             part = learn.restrict((60.0 * (longest - minutes), 60.0 * longest))
-            scores, seconds = {}, {}
-            for kind in kinds:
+            for kind in args.kinds:
+                if kind in told["each"]:
+                    continue
                 began = time.process_time()
-                scores[kind] = learned(kind, part, minutes, args).score(test)
-                seconds[kind] = round(time.process_time() - began, 1)
-            print(name, {kind: round(value, 3) for kind, value in scores.items()}, seconds, flush=True)
-            told = conditions("torch", minutes=minutes, session=learn.id, each=scores, cpu_s=seconds)
-            for peer in kinds[1:]:
-                ratio = (1 - scores[peer]) / (1 - scores["units"])
-                rows.append(Row(name, scores["units"], scores[peer], "R²", ratio, told | {"peer": peer}))
-            _keep(rows, args.json)
+                told["each"][kind] = learned(kind, part, args).score(test)
+                told["cpu_s"][kind] = round(time.process_time() - began, 1)
+                print(f"{name} {kind} {told['each'][kind]:.3f}, {told['cpu_s'][kind]} CPU s", flush=True)
+            _keep(_rows(found, args), args.json)
+    return _rows(found, args)
+
+
+def _rows(found: dict[str, dict[str, Any]], args: argparse.Namespace) -> list[Row]:
+    rows = []
+    steps = {"steps": args.steps, "adapt_steps": args.adapt_steps, "seed": args.seed}
+    for name, told in found.items():
+        scores, told = told["each"], conditions("torch", **steps) | told
+        for peer in [kind for kind in LABELS if kind in scores and kind != "units"]:
+            ratio = (1 - scores[peer]) / (1 - scores["units"])
+            rows.append(Row(name, scores["units"], scores[peer], "R²", ratio, told | {"peer": peer}))
     return rows
 
 
-def learned(kind: str, part: Session, minutes: float, args: argparse.Namespace):
+def learned(kind: str, part: Session, args: argparse.Namespace):
     """Return a decoder that has learned from some minutes."""
     if kind in ("units", "full"):
         decoder = load_decoder(args.weights) if args.weights else load_pretrained(NAME)
@@ -75,7 +82,7 @@ def learned(kind: str, part: Session, minutes: float, args: argparse.Namespace):
             TARGET,
             config=CONFIG,
             unit_dropout=KEEP_UNITS,
-            steps=5 if args.quick else round(args.steps + 20 * minutes),
+            steps=5 if args.quick else args.steps,
             batch_size=32,
             seed=args.seed,
             device="cpu",
@@ -136,8 +143,6 @@ def _earlier(path: Path | None) -> list[Row]:
 
 def _keep(rows: list[Row], path: Path | None) -> None:
     if path is not None:
-        from dataclasses import asdict
-
         path.write_text(json.dumps([asdict(row) for row in rows], indent=2, default=str) + "\n")
 
 
@@ -152,9 +157,9 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="another pre-trained decoder")
     parser.add_argument("--animals", type=int, nargs="+", default=[0, 1], help="numbers of unseen animals")
     parser.add_argument("--minutes", type=float, nargs="+", default=[1.0, 2.0, 5.0, 10.0, 20.0])
-    parser.add_argument("--steps", type=int, default=400, help="of training alone, and 20 more a minute")
+    parser.add_argument("--steps", type=int, default=600, help="of training alone")
     parser.add_argument("--adapt-steps", type=int, default=200)
-    parser.add_argument("--full", action="store_true", help="also adapt all weights")
+    parser.add_argument("--kinds", nargs="+", default=list(LABELS), choices=list(LABELS), help="which models")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     set_threads(1)

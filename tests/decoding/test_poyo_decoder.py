@@ -62,7 +62,7 @@ def test_unit_identification_learns_a_session_and_leaves_the_others_as_they_were
     assert np.array_equal(decoder.predict(sessions[0].restrict(TEST)).values, before)
 
 
-@pytest.mark.parametrize("mode", ["full", "gradual"])
+@pytest.mark.parametrize("mode", ["full", "gradual", "all"])
 def test_fine_tuning_moves_everything(fitted, sessions, tmp_path, mode):
     decoder = load_decoder(fitted.save(tmp_path / "before"))
     before = decoder.model_.layers[0][0].to_qkv.weight.detach().clone()

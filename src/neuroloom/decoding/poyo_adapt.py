@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from neuroloom import seeds
 from neuroloom.decoding.poyo import Poyo
 
-Mode = Literal["units", "full", "gradual"]
+Mode = Literal["units", "full", "gradual", "all"]
 STAGES: dict[Mode, tuple[str, ...]] = {
     "units": ("units",),
     "full": ("units", "all"),
     "gradual": ("units", "borders", "all"),
+    "all": ("all",),
 }
 UNITS, SESSIONS = "unit_embedding", "session_embedding"
 # What reads the spikes and what writes the outputs.

@@ -128,7 +128,8 @@ class PoyoDecoder(Decoder):
         mode
             ``"units"``: only the embeddings of the new units and sessions (unit identification; what was
             known stays as it was, to the bit). ``"full"``: then everything, with a tenth of the rate.
-            ``"gradual"``: embeddings, then also what reads and what writes, then everything.
+            ``"gradual"``: embeddings, then also what reads and what writes, then everything. ``"all"``:
+            everything at once, with a tenth of the rate, e.g. to go on after unit identification.
         steps
             Optimizer steps of each stage.
         learning_rate
@@ -139,9 +140,11 @@ class PoyoDecoder(Decoder):
         DataError
             If there is no such mode; else as `Decoder.adapt`.
         """
-        if mode not in ("units", "full", "gradual"):
+        if mode not in STAGES:
             raise DataError(
-                f"mode {mode!r}", expected="'units', 'full' or 'gradual'", remedy="pass one of them"
+                f"mode {mode!r}",
+                expected=f"one of {', '.join(map(repr, STAGES))}",
+                remedy="pass one of them",
             )
         self._adaptation = (mode, steps, learning_rate or 5 * self.learning_rate)
         return super().adapt(session)
