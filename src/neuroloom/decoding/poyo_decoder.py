@@ -141,11 +141,8 @@ class PoyoDecoder(Decoder):
             If there is no such mode; else as `Decoder.adapt`.
         """
         if mode not in STAGES:
-            raise DataError(
-                f"mode {mode!r}",
-                expected=f"one of {', '.join(map(repr, STAGES))}",
-                remedy="pass one of them",
-            )
+            modes = ", ".join(map(repr, STAGES))
+            raise DataError(f"mode {mode!r}", expected=f"one of {modes}", remedy="pass one of them")
         self._adaptation = (mode, steps, learning_rate or 5 * self.learning_rate)
         return super().adapt(session)
 
