@@ -11,6 +11,9 @@ _HEIGHT_SD = 0.15
 _LAGS = range(-3, 4)
 # Log-odds against there being a spike at any one sample of a neuron that fires a few times a second.
 _AGAINST = 8.0
+# Not all that goes wrong is noise: so many of the spikes that noise leaves no doubt of are their unit's, on
+# simulated recordings with known truth (seeds 101 to 106).
+_SUREST = 0.997
 _LEAST_HEIGHT, _USUAL_HEIGHT = 0.45, 0.2
 _MOST_EXCESS, _ODD_EXCESS = 5.0, 1.8
 MUCH_LARGER = 4.0  # in energy
@@ -155,4 +158,4 @@ class _Rivals:
         matched = snippets @ self.rows.T + precision
         gain = matched**2 / (2 * (self.energy + precision)) - precision / 2
         rival = np.maximum(gain[:, 1:].max(axis=1, initial=-np.inf), _AGAINST)
-        return 1 / (1 + np.exp(np.clip(rival - gain[:, 0], -50, 50)))
+        return _SUREST / (1 + np.exp(np.clip(rival - gain[:, 0], -50, 50)))
