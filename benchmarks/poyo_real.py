@@ -6,8 +6,9 @@ velocity
     --from-scratch, from nothing. Without --causal, POYO reads a window around each output and the Wiener
     filter 6 future bins; the GRU is causal by construction. With --causal, all read only what came before.
 joint
-    One POYO on both centre-out sessions and the first part of one m1 recording, then unit identification
-    on the other m1 recording's first minutes, beside the same POYO and a Wiener filter on those alone.
+    The bundled weights learn both centre-out sessions and one m1 recording together, then meet the other
+    m1 recording by unit identification on its last training minutes; beside the bundled weights without
+    the real sessions, and a Wiener filter on those minutes.
 
 POYO's settings were chosen with seed 0 on m1_stevenson in the 15 % of time before the last, which is part
 of training here. The velocity of m1_contdata95 has an odd autocorrelation: a model with long memory gains
@@ -41,7 +42,7 @@ from reaching_sessions import read as read_reaching
 DATA = Path(__file__).parents[2] / "shared" / "data"
 NAMES = ("m1_stevenson", "m1_contdata95")
 REACHING = ("chewie_2013-10-03_50ms", "mihi_2014-03-03_100ms")
-STEPS, KEEP_JOINT = 2500, (20, 50, 90)
+STEPS = 5000
 TARGET, BIN_S, TEST_FRACTION = "velocity", 0.05, 0.15
 # POYO starts from the bundled weights: steps of unit identification, then of all weights together.
 SETTINGS: dict[str, Any] = {
@@ -49,6 +50,7 @@ SETTINGS: dict[str, Any] = {
     "batch_size": 16,
     "jitter_s": BIN_S,
     "validation_fraction": 0.1,
+    "learning_rate": 2e-3,
 }
 UNIT_STEPS, UNIT_RATE, RATE = 150, 1e-2, 2e-3
 
@@ -69,17 +71,26 @@ def learned(kind: str, learn: Session, args: argparse.Namespace, seed: int) -> D
         return WienerDecoder(TARGET, past_bins=10, future_bins=0 if args.causal else 6).fit(learn)
     if kind == "gru":
         return GRUDecoder(TARGET, steps=20 if args.quick else 1000, seed=seed, quiet=True).fit(learn)
-    steps, unit_steps = (5, 5) if args.quick else (args.steps, UNIT_STEPS)
-    settings = SETTINGS | {"causal": args.causal, "seed": seed, "device": "cpu", "quiet": not args.progress}
+    steps = 5 if args.quick else args.steps
     if args.from_scratch:
-        fresh = PoyoDecoder(TARGET, config=CONFIG, steps=steps, learning_rate=RATE, **settings)
-        return fresh.fit(learn)
+        return PoyoDecoder(TARGET, config=CONFIG, steps=steps, **settings_of(args, seed)).fit(learn)
+    decoder = from_bundled(args, seed)
+    decoder.adapt(learn, mode="units", steps=5 if args.quick else UNIT_STEPS, learning_rate=UNIT_RATE)
+    return decoder.adapt(learn, mode="all", steps=steps, learning_rate=10 * RATE)
+
+
+def settings_of(args: argparse.Namespace, seed: int) -> dict[str, Any]:
+    """Return the settings of every POYO here."""
+    return SETTINGS | {"causal": args.causal, "seed": seed, "device": "cpu", "quiet": not args.progress}
+
+
+def from_bundled(args: argparse.Namespace, seed: int) -> PoyoDecoder:
+    """Return the bundled decoder with the settings of this benchmark."""
     decoder = load_pretrained(NAME)
     assert isinstance(decoder, PoyoDecoder)
-    for name, value in settings.items():
+    for name, value in settings_of(args, seed).items():
         setattr(decoder, name, value)
-    decoder.adapt(learn, mode="units", steps=unit_steps, learning_rate=UNIT_RATE)
-    return decoder.adapt(learn, mode="all", steps=steps, learning_rate=10 * RATE)
+    return decoder
 
 
 def velocity(args: argparse.Namespace) -> list[Row]:
@@ -113,49 +124,42 @@ def velocity(args: argparse.Namespace) -> list[Row]:
             continue
         ours = float(np.mean(scores["poyo"]))
         label = f"{name}{', causal' if args.causal else ''}: R²"
-        for peer in ("gru", "wiener"):
-            if not scores[peer]:
-                continue
-            theirs = float(np.mean(scores[peer]))
+        for peer in [kind for kind in ("gru", "wiener") if scores[kind]] or [None]:
+            theirs = float(np.mean(scores[peer])) if peer else None
             # How many times smaller the unexplained part is.
-            rows.append(Row(label, ours, theirs, "R²", (1 - theirs) / (1 - ours), told | {"peer": peer}))
+            ratio = None if theirs is None else (1 - theirs) / (1 - ours)
+            rows.append(Row(label, ours, theirs, "R²", ratio, told | {"peer": peer}))
     return rows
 
 
 def joint(args: argparse.Namespace) -> list[Row]:
     """Return a row for each length of the held-out session's data and peer."""
-    others = [read_reaching(DATA / "reaching" / f"{stem}.npz") for stem in REACHING]
     learn, test = halves(args.held_out)
     other = next(name for name in NAMES if name != args.held_out)
-    settings: dict[str, Any] = {
-        "config": CONFIG,
-        "unit_dropout": KEEP_JOINT,
-        "jitter_s": BIN_S,
-        "device": "cpu",
-    }
-    settings |= {"steps": 5 if args.quick else args.steps, "quiet": not args.progress}
-    seed = args.seeds[0]
-    pretrained = PoyoDecoder(TARGET, seed=seed, **settings).fit([*others, halves(other)[0]])
+    others = [read_reaching(DATA / "reaching" / f"{stem}.npz") for stem in REACHING] + [halves(other)[0]]
+    seed, unit_steps = args.seeds[0], 5 if args.quick else UNIT_STEPS
+    met = from_bundled(args, seed).adapt(others, mode="units", steps=unit_steps, learning_rate=UNIT_RATE)
+    met.adapt(others, mode="all", steps=5 if args.quick else args.steps, learning_rate=10 * RATE)
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
-        saved = pretrained.save(Path(scratch) / "joint")
+        saved = met.save(Path(scratch) / "joint")
         for minutes in args.minutes:
             end = learn.time_support.end[-1]
             part = learn.restrict((max(end - 60.0 * minutes, 0.0), end))
             scores = {}
-            for mode in ("units", "full"):
-                adapted = load_decoder(saved)
-                assert isinstance(adapted, PoyoDecoder)
-                adapted.adapt(part, mode=mode, steps=5 if args.quick else args.adapt_steps)
-                scores[mode] = adapted.score(test)
-            scores["alone"] = PoyoDecoder(TARGET, seed=seed, **settings).fit(part).score(test)
-            scores["wiener"] = WienerDecoder(TARGET, past_bins=10, future_bins=6).fit(part).score(test)
+            for name in ("joint", "simulated"):
+                decoder = load_decoder(saved) if name == "joint" else from_bundled(args, seed)
+                assert isinstance(decoder, PoyoDecoder)
+                decoder.adapt(part, mode="units", steps=2 * unit_steps, learning_rate=UNIT_RATE)
+                scores[name] = decoder.score(test)
+            future = 0 if args.causal else 6
+            scores["wiener"] = WienerDecoder(TARGET, past_bins=10, future_bins=future).fit(part).score(test)
             print(f"{args.held_out}, {minutes:g} minutes: {scores}", flush=True)
-            told = conditions("torch", seed=seed, trained_on=[*REACHING, other], each=scores, **settings)
-            for peer in ("alone", "wiener"):
+            told = conditions("torch", seed=seed, steps=args.steps, each=scores, **SETTINGS)
+            for peer in ("simulated", "wiener"):
                 name = f"{args.held_out} after {minutes:g} minutes, unit identification: R²"
-                ratio = (1 - scores[peer]) / (1 - scores["units"])
-                rows.append(Row(name, scores["units"], scores[peer], "R²", ratio, told | {"peer": peer}))
+                ratio = (1 - scores[peer]) / (1 - scores["joint"])
+                rows.append(Row(name, scores["joint"], scores[peer], "R²", ratio, told | {"peer": peer}))
     return rows
 
 
@@ -174,7 +178,6 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=STEPS, help="of POYO's training")
     parser.add_argument("--held-out", default="m1_stevenson", choices=NAMES, help="for joint")
     parser.add_argument("--minutes", type=float, nargs="+", default=[2.0, 5.0], help="for joint")
-    parser.add_argument("--adapt-steps", type=int, default=200, help="for joint")
     parser.add_argument("--progress", action="store_true", help="show progress bars")
     args = parser.parse_args()
     set_threads(1)

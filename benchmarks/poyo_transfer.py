@@ -22,7 +22,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from table import Row, conditions, finish
 
 from neuroloom import GRUDecoder, PoyoDecoder, Session, WienerDecoder, load_decoder, load_pretrained
@@ -36,6 +35,8 @@ LABELS = {
     "gru": "GRU on these minutes (causal)",
     "wiener": "Wiener filter on these minutes",
 }
+
+COLOURS = {"units": "#ea580c", "full": "#7c2d12", "alone": "#2563eb", "gru": "#059669", "wiener": "#6b7280"}
 
 
 def measure(args: argparse.Namespace) -> list[Row]:
@@ -94,41 +95,37 @@ def learned(kind: str, part: Session, args: argparse.Namespace):
 
 
 def draw(rows: list[Row], path: Path) -> None:
-    """Draw R² against minutes, the mean over animals, every animal as a thin line."""
+    """Draw R² against minutes of data, one panel for each animal."""
     import matplotlib
 
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
-    by_animal: dict[str, dict[float, dict[str, float]]] = {}
+    sessions: dict[str, dict[float, dict[str, float]]] = {}
     for row in rows:
         told = row.conditions
-        by_animal.setdefault(told["session"], {})[told["minutes"]] = told["each"]
-    minutes = sorted({each for table in by_animal.values() for each in table})
-    figure, axes = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
-    colours = {
-        "units": "#c2410c",
-        "full": "#7c2d12",
-        "alone": "#2563eb",
-        "gru": "#059669",
-        "wiener": "#6b7280",
-    }
-    for kind, colour in colours.items():
-        lines = [[table.get(each, {}).get(kind, np.nan) for each in minutes] for table in by_animal.values()]
-        if np.isnan(lines).all():
-            continue
-        if len(lines) > 1:
-            for line in lines:
-                axes.plot(minutes, line, color=colour, linewidth=0.7, alpha=0.4)
-        axes.plot(minutes, np.nanmean(lines, axis=0), "o-", color=colour, linewidth=2, label=LABELS[kind])
-    axes.set_xscale("log")
-    axes.set_xticks(minutes, [f"{each:g}" for each in minutes])
-    axes.minorticks_off()
-    axes.set_xlabel("minutes of data of the unseen animal")
-    axes.set_ylabel("R² of hand velocity, three later minutes")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", linewidth=0.4)
-    axes.legend(frameon=False, fontsize=9)
+        sessions.setdefault(told["session"], {})[told["minutes"]] = told["each"]
+    figure, panels = plt.subplots(
+        1, len(sessions), figsize=(1.0 + 3.6 * len(sessions), 3.8), layout="constrained", squeeze=False
+    )
+    for axes, (session, table) in zip(panels[0], sessions.items(), strict=True):
+        minutes = sorted(table)
+        for kind, label in LABELS.items():
+            known = [each for each in minutes if kind in table[each]]
+            values = [table[each][kind] for each in known]
+            if known:
+                axes.plot(known, values, "o-", color=COLOURS[kind], linewidth=1.8, markersize=4, label=label)
+        axes.set_xscale("log")
+        axes.set_xticks(minutes, [f"{each:g}" for each in minutes])
+        axes.minorticks_off()
+        axes.set_title(
+            session.replace("-center_out-0", ", centre-out").replace("-random_target-0", ", random")
+        )
+        axes.set_xlabel("minutes of data")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", linewidth=0.4)
+    panels[0][0].set_ylabel("R² of hand velocity, three later minutes")
+    panels[0][0].legend(frameon=False, fontsize=8, loc="lower right")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
