@@ -10,8 +10,9 @@ joint
     m1 recording by unit identification on its last training minutes; beside the bundled weights without
     the real sessions, and a Wiener filter on those minutes.
 
-POYO's settings were chosen with seed 0 on m1_stevenson in the 15 % of time before the last, which is part
-of training here. The velocity of m1_contdata95 has an odd autocorrelation: a model with long memory gains
+POYO's rates and unit dropout were chosen with seed 0 on m1_stevenson in the 15 % of time before the last,
+which is part of training here; its steps were doubled after a first score on the test had been seen.
+The velocity of m1_contdata95 has an odd autocorrelation: a model with long memory gains
 much there, so its score says little about decoding.
 
     python benchmarks/poyo_real.py velocity --seeds 0 1 2 --json real.json
