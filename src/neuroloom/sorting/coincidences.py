@@ -4,7 +4,8 @@ import numpy as np
 
 _TIMES = 2 ** (np.arange(13) / 2)  # the refractory period: up to 96 ms for one of 1.5 ms
 _AROUND = 5  # how many times as far coincidences are counted to know how many to expect
-_ENOUGH_EXPECTED, _SHARE_OF_CHANCE = 6.0, 0.25
+_UNRESOLVED = 2 / 3  # of the refractory period: closer spikes of two similar units are often taken for one
+_ENOUGH_EXPECTED, _SHARE_OF_CHANCE = 10.0, 0.2
 _OWN_SHARE = 0.1
 
 
@@ -31,18 +32,20 @@ def fire_as_one(first: np.ndarray, second: np.ndarray, *, refractory: int) -> bo
         Samples within which no neuron fires twice.
     """
     for reach in np.round(refractory * _TIMES[::-1]).astype(int).tolist():
-        met, expected = _met_and_expected(first, second, reach)
+        blind = round(_UNRESOLVED * refractory)
+        met, expected = _met_and_expected(first, second, blind, reach)
         if expected < _ENOUGH_EXPECTED:
             continue
-        own = np.sum([_met_and_expected(group, group, reach) for group in (first, second)], axis=0)
+        own = np.sum([_met_and_expected(group, group, blind, reach) for group in (first, second)], axis=0)
         if reach > refractory and own[0] > _OWN_SHARE * own[1]:
             continue
         return met < _SHARE_OF_CHANCE * expected
     return False
 
 
-def _met_and_expected(first: np.ndarray, second: np.ndarray, reach: int) -> tuple[float, float]:
-    met, around = (count_coincidences(first, second, reach=times * reach) for times in (1, _AROUND))
-    if first is second:  # every spike meets itself
-        met, around = met - len(first), around - len(first)
-    return met, (around - met) / (_AROUND - 1)
+def _met_and_expected(first: np.ndarray, second: np.ndarray, blind: int, reach: int) -> tuple[float, float]:
+    """Count pairs between `blind` and `reach` samples apart, and how many those further apart let expect."""
+    closest, near, around = (
+        count_coincidences(first, second, reach=lag) for lag in (blind, reach, _AROUND * reach)
+    )
+    return near - closest, (around - near) * (reach - blind) / ((_AROUND - 1) * reach)
