@@ -14,6 +14,7 @@ _PUBLIC = {
     "WienerDecoder": "neuroloom.decoding.wiener",
     "GRUDecoder": "neuroloom.decoding.gru",
     "PoyoDecoder": "neuroloom.decoding.poyo_decoder",
+    "EITDecoder": "neuroloom.decoding.eit_decoder",
     "load_decoder": "neuroloom.decoding.estimator",
     "load_pretrained": "neuroloom.decoding.pretrained",
     "MixtureOfLDS": "neuroloom.dynamics.mixture",
@@ -28,6 +29,7 @@ __all__ = [
     "WienerDecoder",
     "GRUDecoder",
     "PoyoDecoder",
+    "EITDecoder",
     "load_decoder",
     "load_pretrained",
     "MixtureOfLDS",
@@ -41,6 +43,7 @@ __all__ = [
 if TYPE_CHECKING:
     from neuroloom.auditing.curve import audit
     from neuroloom.auditing.decoders import audit_decoder
+    from neuroloom.decoding.eit_decoder import EITDecoder
     from neuroloom.decoding.estimator import load_decoder
     from neuroloom.decoding.gru import GRUDecoder
     from neuroloom.decoding.poyo_decoder import PoyoDecoder

@@ -16,7 +16,7 @@ sizes = st.lists(st.integers(1, 6), min_size=1, max_size=4)
 
 def network(answer="pooled", *, identity=False, seed=0, **changes):
     torch.manual_seed(seed)
-    config = EITConfig(answer=answer, identity=identity, dim=8, heads=2, dim_head=8, **changes)
+    config = EITConfig(answer=answer, identity=identity, dim=8, heads=2, dim_head=8, **changes)  # pyright: ignore
     return EIT(config, n_features=2, n_outputs=3, n_rows=40, n_sessions=2).eval()
 
 

@@ -26,6 +26,7 @@ _MODULES = {
     "wiener": "neuroloom.decoding.wiener",
     "gru": "neuroloom.decoding.gru",
     "poyo": "neuroloom.decoding.poyo_decoder",
+    "eit": "neuroloom.decoding.eit_decoder",
 }
 _DEFINED: dict[str, type["Decoder"]] = {}
 

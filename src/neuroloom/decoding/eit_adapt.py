@@ -1,0 +1,112 @@
+"""Teaching a trained EIT new sessions: rows for their units, columns for new labels, and what may move."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from neuroloom.decoding.eit import EIT, Concatenated, Pooled
+from neuroloom.decoding.poyo_adapt import weights_from
+
+Mode = Literal["head", "interaction", "full"]
+STAGES: dict[Mode, tuple[str, ...]] = {
+    "head": ("head",),
+    "interaction": ("interaction",),
+    "full": ("rows", "all"),
+}
+# What may learn at each stage; of tables, the rows of the new sessions alone.
+_LEARNING = {
+    "head": ("individual_readout.weight_table", "individual_readout.bias_table"),
+    "rows": ("shift_table", "scale_table"),
+    "interaction": ("shift_table", "scale_table", "interaction"),
+    "all": ("",),
+}
+_LEARNING["rows"] += _LEARNING["head"] + (
+    "interaction_readout.weight_table",
+    "interaction_readout.bias_table",
+)
+_LEARNING["interaction"] += _LEARNING["head"]
+
+
+def extend(model: EIT, *, n_rows: int, n_sessions: int, seed: int) -> None:
+    """Add rows for new units and sessions, drawn like those that are known.
+
+    Parameters
+    ----------
+    model
+        Changed in place.
+    n_rows, n_sessions
+        How many to add.
+    seed
+        Seed of the new rows.
+    """
+    for name, table in _tables(model):
+        n = n_sessions if name.endswith("bias_table") else n_rows
+        old = table.weight.detach()
+        spread = old.std(dim=0) if len(old) > 1 else torch.zeros_like(old[0])
+        with weights_from(seed, "eit", name, len(old)):
+            fresh = torch.randn(n, old.shape[1]).to(old.device)
+        # A unit of which nothing is known says nothing.
+        fresh = 0 * fresh if "readout" in name else old.mean(dim=0) + spread * fresh
+        model.set_submodule(name, nn.Embedding.from_pretrained(torch.cat([old, fresh]), freeze=False))
+
+
+def add_outputs(model: EIT, places: Sequence[int], n_outputs: int) -> None:
+    """Make room for new labels: output k of before becomes output ``places[k]`` of `n_outputs`.
+
+    New outputs start at 0, with a bias as low as the lowest.
+    """
+    kept = torch.as_tensor(list(places))
+    for readout in (model.interaction_readout, model.individual_readout):
+        if isinstance(readout, Pooled):
+            old = readout.out
+            readout.out = nn.Linear(old.in_features, n_outputs).to(old.weight.device)
+            with torch.no_grad():
+                readout.out.weight.zero_()[kept] = old.weight
+                readout.out.bias.fill_(float(old.bias.min()))[kept] = old.bias
+        elif isinstance(readout, Concatenated):
+            for name in ("weight_table", "bias_table"):
+                old = readout.get_submodule(name).get_parameter("weight").detach()
+                new = old.new_zeros(len(old), n_outputs)
+                if name == "bias_table":
+                    new += old.min(dim=1, keepdim=True).values
+                new[:, kept] = old
+                setattr(readout, name, nn.Embedding.from_pretrained(new, freeze=False))
+
+
+@contextmanager
+def only_learning(model: EIT, stage: str, *, rows: Sequence[int], sessions: Sequence[int]) -> Iterator[None]:
+    """Let some parameters learn inside the block; of tables, always the given rows alone."""
+    chosen, hooks = _LEARNING[stage], []
+    tables = {f"{name}.weight" for name, _ in _tables(model)}
+    for name, weight in model.named_parameters():
+        weight.requires_grad_(name.startswith(chosen))
+        if name in tables and weight.requires_grad:
+            mask = torch.zeros(len(weight), 1)
+            mask[list(sessions if "bias_table" in name else rows)] = 1.0
+            hooks.append(weight.register_hook(lambda grad, mask=mask: grad * mask.to(grad.device)))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+        model.requires_grad_(True)
+
+
+def parameter_groups(model: nn.Module, *, weight_decay: float) -> list[dict[str, Any]]:
+    """Return groups for an optimizer in which tables, norms and biases do not decay.
+
+    Decay would move the rows of sessions that are not learned.
+    """
+    still, fading = [], []
+    for name, weight in model.named_parameters():
+        if weight.requires_grad:
+            (still if weight.ndim < 2 or "_table" in name else fading).append(weight)
+    groups = [(fading, weight_decay), (still, 0.0)]
+    return [{"params": params, "weight_decay": decay} for params, decay in groups if params]
+
+
+def _tables(model: EIT) -> list[tuple[str, nn.Embedding]]:
+    return [(name, each) for name, each in model.named_modules() if isinstance(each, nn.Embedding)]

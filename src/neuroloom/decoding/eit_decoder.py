@@ -1,0 +1,349 @@
+"""EIT as a decoder: fit on sessions of different size at once, adapt to others by as much as one likes."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+
+from neuroloom.decoding.binning import SessionBins, UnitScale, bin_for, join_parts
+from neuroloom.decoding.eit import EIT, EITConfig
+from neuroloom.decoding.eit_adapt import STAGES, Mode, add_outputs, extend, only_learning, parameter_groups
+from neuroloom.decoding.eit_data import EITData
+from neuroloom.decoding.eit_files import load_weights, pack_scales, pack_weights, unpack_scales
+from neuroloom.decoding.estimator import Decoder
+from neuroloom.decoding.poyo_adapt import weights_from
+from neuroloom.decoding.poyo_sessions import OutputScale
+from neuroloom.decoding.targets import Task, find_target
+from neuroloom.errors import DataError
+from neuroloom.sessions.session import Session
+from neuroloom.training.loop import TrainConfig, TrainResult, train
+
+# Numbers in the widest layer that are computed at once in prediction.
+_AT_ONCE = 2**26
+
+
+class EITDecoder(Decoder):
+    """Individuals first, then the population (Liu et al., NeurIPS 2022); every unit is an individual.
+
+    All sessions share the network; a unit has only rows in its tables. The last part of each session's
+    training data decides which weights are kept. Behaviours are scaled for each session.
+
+    Parameters
+    ----------
+    target
+        A behaviour or a trial label.
+    task
+        ``"classification"`` or ``"regression"``, to be refused where the target is the other; None takes
+        what it is.
+    config
+        An `EITConfig`, or a dictionary of its fields; None takes the defaults.
+    bin_s, window_s
+        Bin width, and length of the windows that the network reads, inside a trial or support interval.
+    steps, batch_size, learning_rate, weight_decay
+        Of the training; batches are of windows.
+    unit_dropout
+        Share of the units that each window lacks in training.
+    validation_fraction, patience
+        Share of the data that decides which weights are kept, and how many of 20 evaluations may pass
+        without improvement; None never stops early. A fraction of 0 keeps the last weights.
+    precision
+        ``"float32"``, or ``"bfloat16"`` for autocast.
+    device
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    seed
+        Seed of weights, windows and dropout.
+    quiet
+        Whether to hide the progress bar.
+
+    Attributes
+    ----------
+    model_, sessions_, rows_
+        The `EIT` network, session ids in the order of its rows, and unit id -> row.
+    answers_
+        Session id -> ``"interaction"`` or ``"individual"``: the module whose outputs are taken.
+    training_
+        How the last training went: a `TrainResult` (not saved).
+    """
+
+    kind = "eit"
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        task: Task | None = None,
+        config: EITConfig | Mapping[str, Any] | None = None,
+        bin_s: float = 0.1,
+        window_s: float = 0.6,
+        steps: int = 1000,
+        batch_size: int = 64,
+        learning_rate: float = 3e-3,
+        weight_decay: float = 1e-2,
+        unit_dropout: float = 0.0,
+        validation_fraction: float = 0.15,
+        patience: int | None = None,
+        precision: Literal["float32", "bfloat16"] = "float32",
+        device: str = "auto",
+        seed: int = 0,
+        quiet: bool = False,
+    ):
+        self.target, self.task, self.config = target, task, config
+        self.bin_s, self.window_s = bin_s, window_s
+        self.steps, self.batch_size = steps, batch_size
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
+        self.unit_dropout = unit_dropout
+        self.validation_fraction, self.patience = validation_fraction, patience
+        self.precision, self.device, self.seed, self.quiet = precision, device, seed, quiet
+
+    def adapt(
+        self,
+        session: Session | Sequence[Session],
+        *,
+        mode: Mode = "head",
+        steps: int = 300,
+        learning_rate: float | None = None,
+    ) -> Self:
+        """Learn sessions that were not in training: another animal, day, or set of labels.
+
+        Parameters
+        ----------
+        session
+            Sessions with the target; they may have labels that were not in training.
+        mode
+            ``"head"``: T rests, and only a linear readout of it is learned for the new units; what was
+            known stays as it was. ``"interaction"``: T rests, and S and all rows of the new units are
+            learned. ``"full"``: the new rows, then everything, with a tenth of the rate.
+        steps
+            Optimizer steps of each stage.
+        learning_rate
+            None takes that of training.
+
+        Raises
+        ------
+        DataError
+            If there is no such mode, or ``"head"`` for a network that does not tell units apart; else as
+            `Decoder.adapt`.
+        """
+        self._require_fitted()
+        if mode not in STAGES:
+            modes = ", ".join(map(repr, STAGES))
+            raise DataError(f"mode {mode!r}", expected=f"one of {modes}", remedy="pass one of them")
+        if mode == "head" and not hasattr(self.model_.individual_readout, "weight_table"):
+            raise DataError(
+                "mode 'head' with exchangeable units", expected="units that have rows",
+                remedy="pass mode='interaction', or fit with identity=True",
+            )  # fmt: skip
+        self._adaptation = (mode, steps, learning_rate or self.learning_rate)
+        self._meet_labels([session] if isinstance(session, Session) else session)
+        return super().adapt(session)
+
+    def attention(self, session: Session) -> np.ndarray:
+        """Return who attends to whom in S, mean over windows, (layers, heads, units, units).
+
+        Units are in the order of ``units_[session.id]``; rows attend to columns.
+        """
+        _, data, windows, batches = self._read(session)
+        total = 0.0
+        for chosen in batches:
+            inputs = data.inputs(windows.session[chosen], *windows.places(chosen))
+            total = total + self.model_.attention(inputs).sum(dim=0).double().numpy()
+        return np.asarray(total) / len(windows)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the constructor's arguments by name, ready for JSON."""
+        settings = super().settings()
+        if isinstance(self.config, EITConfig):
+            settings["config"] = self.config.as_dict()
+        return settings
+
+    def network_config(self) -> EITConfig:
+        """Return the network's size.
+
+        Raises
+        ------
+        DataError
+            If it is not for sessions, or the training's arguments are out of range.
+        """
+        config = self.config or EITConfig()
+        config = config if isinstance(config, EITConfig) else EITConfig(**config)
+        if config.answer not in ("pooled", "concatenated"):
+            raise DataError(
+                f"answer {config.answer!r} for sessions", expected="'pooled' or 'concatenated'",
+                remedy="use EITClassifier for labels of individuals or pairs",
+            )  # fmt: skip
+        if not 0 < self.bin_s <= self.window_s:
+            raise DataError(
+                f"bin_s={self.bin_s} and window_s={self.window_s}",
+                expected="positive times, a bin no longer than the window",
+                remedy="change one of them",
+            )
+        if not (0 <= self.validation_fraction < 1 and 0 <= self.unit_dropout < 1):
+            raise DataError(
+                f"validation_fraction {self.validation_fraction}, unit_dropout {self.unit_dropout}",
+                expected="fractions from 0 to below 1",
+                remedy="change the one that is out of range",
+            )
+        return config
+
+    def _learn(self, parts: dict[str, list[Session]], folder: Path | None) -> None:
+        config = self.network_config()
+        if self.task not in (None, self.target_.task):
+            raise DataError(
+                f"{self.target!r} is for {self.target_.task}", expected=f"a target for {self.task}",
+                remedy="pass another target, or leave task out",
+            )  # fmt: skip
+        self.sessions_: list[str] = []
+        self.rows_: dict[str, int] = {}
+        self.answers_: dict[str, str] = {}
+        self.scales_: dict[str, UnitScale] = {}
+        self.output_scales_: dict[str, OutputScale] = {}
+        data = self._data(parts)
+        with weights_from(self.seed, "eit", "weights"):
+            self.model_ = self._new_model(config)
+        self.answers_ |= dict.fromkeys(parts, "interaction")
+        self._train(data, steps=self.steps, rate=self.learning_rate, folder=folder)
+
+    def _adapt(self, parts: dict[str, list[Session]]) -> None:
+        mode, steps, rate = self._adaptation
+        n_rows, n_sessions = len(self.rows_), len(self.sessions_)
+        data = self._data(parts)
+        new_rows, new_sessions = len(self.rows_) - n_rows, len(self.sessions_) - n_sessions
+        extend(self.model_, n_rows=new_rows, n_sessions=new_sessions, seed=self.seed)
+        rows = [self.rows_[unit] for session_id in parts for unit in self.units_[session_id]]
+        sessions = [self.sessions_.index(session_id) for session_id in parts]
+        alone = mode == "head"
+        self.answers_ |= dict.fromkeys(parts, "individual" if alone else "interaction")
+        for stage in STAGES[mode]:
+            with only_learning(self.model_, stage, rows=rows, sessions=sessions):
+                stage_rate = rate / 10 if stage == "all" else rate
+                self._train(data, steps=steps, rate=stage_rate, folder=None, alone=alone)
+
+    def _train(
+        self, data: EITData, *, steps: int, rate: float, folder: Path | None, alone: bool = False
+    ) -> None:
+        training, validation = data.objectives(
+            self._n_bins, validation_fraction=self.validation_fraction, alone=alone
+        )
+        self.training_: TrainResult = train(
+            self.model_,
+            training,
+            validation=validation,
+            config=TrainConfig(
+                steps=steps,
+                batch_size=self.batch_size,
+                learning_rate=rate,
+                weight_decay=self.weight_decay,
+                evaluate_every=max(1, steps // 20),
+                patience=self.patience,
+                checkpoint_every=max(1, steps // 10),
+                seed=self.seed,
+                precision=self.precision,  # type: ignore[arg-type]
+                device=self.device,
+            ),
+            folder=folder,
+            parameter_groups=lambda model: parameter_groups(model, weight_decay=self.weight_decay),
+            data_fingerprint=self.data_fingerprint_,
+            label=f"EIT on {self.target}",
+            quiet=self.quiet,
+        )
+        self.model_.cpu()
+
+    def _data(self, parts: Mapping[str, list[Session]]) -> EITData:
+        """Give rows to new sessions and units, measure scales, and bin."""
+        bins, rows, session_rows = [], [], []
+        for session_id, sessions in parts.items():
+            if session_id not in self.sessions_:
+                self.sessions_.append(session_id)
+            for unit in self.units_[session_id]:
+                self.rows_.setdefault(unit, len(self.rows_))
+            scale, joined = join_parts(
+                sessions, self.target_, unit_ids=self.units_[session_id], bin_s=self.bin_s
+            )
+            self._note_masked(sessions[0], joined.known)
+            self.scales_[session_id] = scale
+            if self.target_.task == "regression":
+                output = OutputScale.of([joined.truth[joined.known]])
+                self.output_scales_[session_id] = output
+                joined = dataclasses.replace(joined, truth=(joined.truth - output.mean) / output.spread)
+            bins.append(joined)
+            rows.append(np.array([self.rows_[unit] for unit in self.units_[session_id]]))
+            session_rows.append(self.sessions_.index(session_id))
+        return EITData(bins, rows, session_rows, unit_dropout=self.unit_dropout)
+
+    def _meet_labels(self, sessions: Sequence[Session]) -> None:
+        """Make room for labels that were not in training."""
+        found = find_target(list(sessions), self.target)
+        new = set(found.classes) - set(self.target_.classes)
+        if (found.task, self.target_.task) != ("classification", "classification") or not new:
+            return
+        classes = tuple(sorted({*self.target_.classes, *new}))
+        add_outputs(self.model_, [classes.index(each) for each in self.target_.classes], len(classes))
+        self.target_ = dataclasses.replace(self.target_, classes=classes)
+
+    @property
+    def _n_bins(self) -> int:
+        return max(1, round(self.window_s / self.bin_s))
+
+    def _new_model(self, config: EITConfig) -> EIT:
+        return EIT(
+            config,
+            n_features=1,
+            n_outputs=self.target_.n_outputs,
+            n_rows=len(self.rows_),
+            n_sessions=len(self.sessions_),
+        )
+
+    def _read(self, session: Session):
+        """Return a session's bin centres, data, windows that overlap by half, and these in batches."""
+        bins = bin_for(session, self.target_, self.bin_s)
+        features = self.scales_[session.id].apply(session, bins.counts)
+        rows = np.array([self.rows_[unit] for unit in self.scales_[session.id].ids])
+        nothing = np.zeros(len(features))
+        silent = SessionBins(features, bins.stretch, nothing, nothing > 0)
+        data = EITData([silent], [rows], [self.sessions_.index(session.id)])
+        windows = data.windows(self._n_bins, step=max(1, self._n_bins // 2))
+        config, n_units = self.model_.config, len(rows)
+        size = max(1, _AT_ONCE // (config.heads * self._n_bins * n_units * (config.dim + n_units)))
+        batches = [
+            np.arange(first, min(first + size, len(windows))) for first in range(0, len(windows), size)
+        ]
+        return bins.centres_s, data, windows, batches
+
+    @torch.no_grad()
+    def _outputs(self, session: Session) -> tuple[np.ndarray, np.ndarray]:
+        centres_s, data, windows, batches = self._read(session)
+        total = np.zeros((len(centres_s), self.target_.n_outputs))
+        count = np.zeros(len(centres_s))
+        for chosen in batches:
+            places, used = windows.places(chosen)
+            outputs = self.model_(data.inputs(windows.session[chosen], places, used))
+            values = outputs.individual if self.answers_[session.id] == "individual" else outputs.interaction
+            if self.target_.task == "classification":
+                values = values.softmax(dim=-1)
+            np.add.at(total, places[used], values.double().numpy()[used])
+            np.add.at(count, places[used], 1)
+        mean = total / count[:, None]
+        if self.target_.task == "classification":
+            return centres_s, mean
+        scale = self.output_scales_[session.id]
+        return centres_s, mean * scale.spread + scale.mean
+
+    def _pack(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        arrays = pack_scales(self.sessions_, self.scales_, self.output_scales_)
+        document = {
+            "network": self.model_.config.as_dict(),
+            "sessions": self.sessions_,
+            "unit_rows": self.rows_,
+            "answers": self.answers_,
+        }
+        return document, arrays | pack_weights(self.model_)
+
+    def _unpack(self, document: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        self.sessions_, self.rows_ = list(document["sessions"]), dict(document["unit_rows"])
+        self.answers_ = dict(document["answers"])
+        self.scales_, self.output_scales_ = unpack_scales(self.sessions_, self.units_, arrays)
+        self.model_ = self._new_model(EITConfig(**document["network"]))
+        load_weights(self.model_, arrays)
