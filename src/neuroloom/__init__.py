@@ -15,6 +15,8 @@ _PUBLIC = {
     "GRUDecoder": "neuroloom.decoding.gru",
     "PoyoDecoder": "neuroloom.decoding.poyo_decoder",
     "EITDecoder": "neuroloom.decoding.eit_decoder",
+    "EITClassifier": "neuroloom.decoding.eit_estimators",
+    "EITRegressor": "neuroloom.decoding.eit_estimators",
     "load_decoder": "neuroloom.decoding.estimator",
     "load_pretrained": "neuroloom.decoding.pretrained",
     "MixtureOfLDS": "neuroloom.dynamics.mixture",
@@ -30,6 +32,8 @@ __all__ = [
     "GRUDecoder",
     "PoyoDecoder",
     "EITDecoder",
+    "EITClassifier",
+    "EITRegressor",
     "load_decoder",
     "load_pretrained",
     "MixtureOfLDS",
@@ -44,6 +48,7 @@ if TYPE_CHECKING:
     from neuroloom.auditing.curve import audit
     from neuroloom.auditing.decoders import audit_decoder
     from neuroloom.decoding.eit_decoder import EITDecoder
+    from neuroloom.decoding.eit_estimators import EITClassifier, EITRegressor
     from neuroloom.decoding.estimator import load_decoder
     from neuroloom.decoding.gru import GRUDecoder
     from neuroloom.decoding.poyo_decoder import PoyoDecoder
