@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from neuroloom.sorting.merging import merge_alike, merge_varied, without_composites
+from neuroloom.sorting.merging import merge_alike, shapes_of_one, without_composites
 from neuroloom.sorting.noise import NoiseModel
 from neuroloom.sorting.templates import LENGTH, LONG, LONG_TROUGH, Units, shift_waveforms
 
@@ -64,7 +64,8 @@ def varied(first: np.ndarray, second: np.ndarray, *, scale: float = 1.4) -> int:
     )
     sample, unit = np.concatenate([first, second]), np.repeat([0, 1], [len(first), len(second)])
     order = np.argsort(sample, kind="stable")
-    return len(merge_varied(made, sample[order], unit[order], TETRODE, WHITE, refractory=REFRACTORY))
+    neuron = shapes_of_one(made, sample[order], unit[order], TETRODE, WHITE, refractory=REFRACTORY)
+    return int(neuron.max()) + 1
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -89,4 +90,5 @@ def test_shapes_that_have_nothing_in_common_are_never_merged():
     train = trains(0, 300, silent=600)
     made = units(template([30, 20, 10, 5]), template([5, 10, 20, 30]), count=[150, 150])
     unit = np.arange(len(train)) % 2
-    assert len(merge_varied(made, train, unit, TETRODE, WHITE, refractory=REFRACTORY)) == 2
+    neuron = shapes_of_one(made, train, unit, TETRODE, WHITE, refractory=REFRACTORY)
+    assert neuron.tolist() == [0, 1]

@@ -14,7 +14,7 @@ from neuroloom.sorting.confidence import (
     without_remainders,
 )
 from neuroloom.sorting.events import Events
-from neuroloom.sorting.merging import merge_alike, merge_varied, without_composites
+from neuroloom.sorting.merging import merge_alike, resembling_none, shapes_of_one, without_composites
 from neuroloom.sorting.residuals import Left, Subtraction, own_waveforms, sharper
 from neuroloom.sorting.splitting import MOST_SPIKES, split_spikes
 from neuroloom.sorting.spotting import Spotter
@@ -23,6 +23,7 @@ from neuroloom.sorting.workspace import Workspace
 
 _LEAST_DISTANCE = 6.0  # of a template from nothing, in standard deviations; noise itself makes 4
 _LEAST_DEPTH = 3.0  # on its largest channel; many channels far below it are what a reference leaves of others
+_FAINT = 8.0
 _LEAST_PURE = 0.6
 _CLOSE = 4.0  # standard deviations of noise between two templates
 # How much the spikes of one neuron usually vary in height, and how much on each contact by itself.
@@ -49,13 +50,17 @@ class Learner:
         self.work, self.spotter, self.enter = work, spotter, enter
 
     def learn(self) -> dict[str, np.ndarray]:
-        """Return the units' templates, and a map of their spikes' embeddings."""
+        """Return the units' templates, whose neurons they are, and a map of their spikes' embeddings."""
         self.enter("events")
         events, embeddings = self.spotter.first_events()
         units = self._units(events, embeddings, stage=0)
         for stage in range(1, self.work.options.rounds):
             events, embeddings = self.spotter.clean_events(units)
-            units = self._units(events, embeddings, stage=stage)
+            before, units = units, self._units(events, embeddings, stage=stage)
+            # A faint unit may be a cluster in one round and not in another; matching will tell.
+            before = before.take(np.abs(before.templates).max(axis=(1, 2), initial=0) < _FAINT)
+            lost = resembling_none(before, units, self.work.locations_um, self.work.noise, nearest=_CLOSE)
+            units = units.and_also(before.take(lost))
         self.enter("units")
         units, _, _ = self._found(units)
         units, sample, unit = self._settled(units)
@@ -70,7 +75,7 @@ class Learner:
             if len(units) == n_before:
                 break
             units, sample, unit = self._settled(units)
-        merged = merge_varied(
+        neuron = shapes_of_one(
             units,
             sample,
             unit,
@@ -78,9 +83,7 @@ class Learner:
             self.work.noise,
             refractory=self.work.refractory,
         )
-        if len(merged) < len(units):
-            units, sample, unit = self._settled(merged)
-        found = {"templates": units.templates, "sample": sample, "unit": unit}
+        found = {"templates": units.templates, "neuron": neuron, "sample": sample, "unit": unit}
         return found | self._map(events, embeddings, sample, unit)
 
     def _found(self, units: Units) -> tuple[Units, np.ndarray, np.ndarray]:

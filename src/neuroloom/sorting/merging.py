@@ -13,7 +13,7 @@ _SAME_DISTANCE = 2.0  # or this many standard deviations of noise
 _SAME_SCALE = 1.18
 _SIMILAR, _SIMILAR_SCALE = 0.25, 2.0  # and by how much if they keep each other's silences
 _NEAR_UM = 100.0
-_LAGS = range(-10, 11)
+_LAGS = range(-24, 25)  # a spike may have been noticed at another trough
 _OVERLAP_LAGS = range(-28, 29)
 _TIMES_CHANCE = 3.0
 
@@ -32,16 +32,30 @@ def merge_alike(
     """
 
     def same(one: int, other: int) -> bool:
-        left, energy, n_values = _difference(units, one, other, locations_um, noise, _SAME_SCALE)
-        # Medians of few spikes differ by their noise alone.
-        used = np.minimum(units.count[[one, other]], FOR_TEMPLATE)
-        left -= 1.57 * n_values * float((1 / used).sum())
-        return left < max(_SAME * energy, nearest**2)
+        return _alike(units, one, other, locations_um, noise, nearest)
 
-    return _merged(units, locations_um, same)
+    group = _groups(units, locations_um, same)
+    kept = np.unique(group)
+    count = np.array([units.count[group == unit].sum() for unit in kept], dtype=np.int64)
+    return Units(units.templates[kept], count)
 
 
-def merge_varied(
+def resembling_none(
+    units: Units, others: Units, locations_um: np.ndarray, noise: NoiseModel, *, nearest: float
+) -> np.ndarray:
+    """Return which units `merge_alike` would merge with none of the others, shape ``(units,)``."""
+    both = units.and_also(others)
+    found = np.ones(len(units), bool)
+    for one in range(len(units)):
+        distance = np.linalg.norm(locations_um[others.peak] - locations_um[units.peak[one]], axis=1)
+        found[one] = not any(
+            _alike(both, len(units) + int(other), one, locations_um, noise, nearest)
+            for other in np.flatnonzero(distance <= _NEAR_UM)
+        )
+    return found
+
+
+def shapes_of_one(
     units: Units,
     sample: np.ndarray,
     unit: np.ndarray,
@@ -49,8 +63,10 @@ def merge_varied(
     noise: NoiseModel,
     *,
     refractory: int,
-) -> Units:
-    """Merge units of similar shape that keep each other's silences: one neuron whose spikes vary in steps.
+) -> np.ndarray:
+    """Return the neuron of each unit: those of similar shape that keep each other's silences are one.
+
+    A neuron whose spikes vary in steps has several templates; each finds its own spikes best.
 
     Parameters
     ----------
@@ -60,6 +76,11 @@ def merge_varied(
         All spikes, in order of time.
     refractory
         Samples within which no neuron fires twice.
+
+    Returns
+    -------
+    ndarray
+        0, 1, .., shape ``(units,)``.
     """
 
     def same(one: int, other: int) -> bool:
@@ -68,11 +89,11 @@ def merge_varied(
             sample[unit == one], sample[unit == other], refractory=refractory
         )
 
-    return _merged(units, locations_um, same)
+    return np.unique(_groups(units, locations_um, same), return_inverse=True)[1]
 
 
-def _merged(units: Units, locations_um: np.ndarray, same: Callable[[int, int], bool]) -> Units:
-    """Return the most frequent unit of every group whose others are the same as it."""
+def _groups(units: Units, locations_um: np.ndarray, same: Callable[[int, int], bool]) -> np.ndarray:
+    """Return of every unit the most frequent one that it is the same as, often itself."""
     group, place = np.arange(len(units)), units.peak
     often = np.argsort(-units.count, kind="stable")
     distance = np.linalg.norm(locations_um[place][:, None] - locations_um[place], axis=2)
@@ -80,9 +101,7 @@ def _merged(units: Units, locations_um: np.ndarray, same: Callable[[int, int], b
         for other in often[rank + 1 :].tolist():
             if group[one] == one and group[other] == other and distance[one, other] <= _NEAR_UM:
                 group[other] = one if same(one, other) else other
-    kept = np.unique(group)
-    count = np.array([units.count[group == unit].sum() for unit in kept], dtype=np.int64)
-    return Units(units.templates[kept], count)
+    return group
 
 
 def without_composites(
@@ -130,16 +149,26 @@ def without_composites(
     return keep
 
 
+def _alike(
+    units: Units, one: int, other: int, locations_um: np.ndarray, noise: NoiseModel, nearest: float
+) -> bool:
+    left, energy, n_values = _difference(units, one, other, locations_um, noise, _SAME_SCALE)
+    # Medians of few spikes differ by their noise alone.
+    used = np.minimum(units.count[[one, other]], FOR_TEMPLATE)
+    left -= 1.57 * n_values * float((1 / used).sum())
+    return left < max(_SAME * energy, nearest**2)
+
+
 def _difference(
     units: Units, one: int, other: int, locations_um: np.ndarray, noise: NoiseModel, most_scale: float
 ) -> tuple[float, float, int]:
     """Return how far two templates are apart at their best shift and scale, the energy of the smaller, and
     how many values were compared; in units of noise."""
-    first, second = core(units.templates[[one, other]])
-    channels = _around(locations_um, int(first.min(axis=0).argmin()))
+    first, second = units.templates[[one, other]]
+    channels = _around(locations_um, int(units.peak[one]))
     white = _whitener(noise, channels)
     shifted = [_moved(shift_waveforms(first[None], s)[0][:, channels], _LAGS) for s in (0.0, 0.25, 0.5, 0.75)]
-    candidates, target = white(np.concatenate(shifted)), white(second[None][:, :, channels])[0]
+    candidates, target = white(core(np.concatenate(shifted))), white(core(second[None])[:, :, channels])[0]
     size = np.maximum(np.einsum("ij,ij->i", candidates, candidates), 1e-9)
     scale = np.clip(candidates @ target / size, 1 / most_scale, most_scale)
     left = ((target - scale[:, None] * candidates) ** 2).sum(axis=1).min()

@@ -216,8 +216,8 @@ def _judged(
     """Say how far units and their spikes are to be trusted, and leave out what is not."""
     units = Units(learned["templates"], np.ones(len(learned["templates"]), np.int64))
     n_samples = len(traces)
-    count = np.bincount(unit, minlength=len(units))
-    kept = count >= work.fewest(n_samples)
+    neuron, count = learned["neuron"], np.bincount(unit, minlength=len(units))
+    kept = np.bincount(neuron, count)[neuron] >= work.fewest(n_samples) if len(units) else np.zeros(0, bool)
     if not kept.any():
         return SimSortResult.empty(len(work.locations_um))
     number = np.cumsum(kept) - 1
@@ -229,8 +229,14 @@ def _judged(
     confidence, amplitude, misfit = spike_confidence(left, templates, near, n_spikes=len(sample))
     rows = np.flatnonzero(believable(unit, amplitude, misfit))
     sample, unit, confidence, amplitude = sample[rows], unit[rows], confidence[rows], amplitude[rows]
-    of_units = np.zeros(len(units))
-    for one in range(len(units)):
+    neuron = np.unique(neuron[kept], return_inverse=True)[1]
+    # Of a neuron's templates the most frequent stands for all.
+    main = np.lexsort((-count[kept], neuron))[np.searchsorted(np.sort(neuron), np.arange(neuron.max() + 1))]
+    size = np.linalg.norm(templates, axis=(1, 2))
+    amplitude *= size[unit] / size[main[neuron[unit]]]
+    unit, number = neuron[unit], neuron[number]
+    of_units = np.zeros(len(main))
+    for one in range(len(main)):
         mine = unit == one
         foreign = contamination(sample[mine], refractory=work.refractory, n_samples=n_samples)
         of_units[one] = confidence[mine].mean() * (1 - foreign) if mine.any() else 0.0
@@ -242,7 +248,7 @@ def _judged(
         number[learned["map_unit"][on_map]],
         learned["map_points"][on_map],
     )
-    return SimSortResult(Spikes(sample, unit, amplitude, confidence), units.templates, of_units, shown)
+    return SimSortResult(Spikes(sample, unit, amplitude, confidence), units.templates[main], of_units, shown)
 
 
 def _apart(sample: np.ndarray, unit: np.ndarray, confidence: np.ndarray, *, dead: int) -> np.ndarray:

@@ -44,6 +44,11 @@ class Units:
         """Return some of the units."""
         return Units(self.templates[index], self.count[index], self.whole[index])
 
+    def and_also(self, others: "Units") -> "Units":
+        """Return these units and the others."""
+        pairs = (self.templates, others.templates), (self.count, others.count), (self.whole, others.whole)
+        return Units(*(np.concatenate(pair) for pair in pairs))
+
     @property
     def peak(self) -> np.ndarray:
         """The channel of each template's deepest trough, shape ``(units,)``."""
