@@ -203,6 +203,8 @@ def test_a_target_without_any_known_value_is_refused():
         ({"window_s": 0.05}, "window_s=0.05"),
         ({"unit_dropout": 1.0}, "unit_dropout 1.0"),
         ({"config": EITConfig(answer="pair")}, "EITClassifier"),
+        ({"config": "small"}, "EITConfig"),
+        ({"config": {"width": 3}}, "'width'.*individual_depth"),
     ],
 )
 def test_impossible_settings_are_refused_at_fit(options, named, tuned_session):

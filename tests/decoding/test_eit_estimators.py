@@ -19,7 +19,11 @@ SETTINGS: dict[str, Any] = {
 
 
 def classifier(answer: Any = "pooled", **options):
-    return EITClassifier(answer, **(SETTINGS | options))
+    return EITClassifier(answer, **{**SETTINGS, **options})
+
+
+def regressor(answer: Any = "pooled", **options):
+    return EITRegressor(answer, **{**SETTINGS, **options})
 
 
 def twins(n_trials, *, n_pairs=2, n_bins=5, seed=0):
@@ -92,7 +96,7 @@ def test_numbers_are_predicted_in_their_own_units(answer, outputs):
     x = np.random.default_rng(0).normal(size=(150, 3, 4, 1))
     y = x.mean(axis=(2, 3)) if answer == "individual" else x.mean(axis=(1, 2, 3))
     y = 100 + 5 * np.stack([y, -y], axis=-1) if outputs else 100 + 5 * y
-    fitted = EITRegressor(answer, **(SETTINGS | {"steps": 300})).fit(x[:120], y[:120])
+    fitted = regressor(answer, steps=300).fit(x[:120], y[:120])
     assert fitted.score(x[120:], y[120:]) > 0.8
     assert np.shape(fitted.predict(x)) == y.shape
 
@@ -110,7 +114,7 @@ def test_a_saved_estimator_is_the_same(answer, tmp_path):
 
 def test_a_saved_regressor_is_the_same(tmp_path):
     x = np.random.default_rng(0).normal(size=(8, 2, 3, 1))
-    fitted = EITRegressor(**(SETTINGS | {"steps": 2})).fit(x, np.arange(8.0))
+    fitted = regressor(steps=2).fit(x, np.arange(8.0))
     np.testing.assert_array_equal(
         EITRegressor.load(fitted.save(tmp_path / "m")).predict(x), fitted.predict(x)
     )
@@ -132,7 +136,9 @@ def test_it_is_a_scikit_learn_estimator():
     assert neuroloom.EITClassifier is EITClassifier
     assert neuroloom.EITRegressor is EITRegressor
     estimator = classifier("pair", seed=3)
-    assert clone(estimator).get_params() == estimator.get_params()
+    copy = clone(estimator)
+    assert isinstance(copy, EITClassifier)
+    assert copy.get_params() == estimator.get_params()
     with pytest.raises(NotFitted, match="call fit first"):
         estimator.predict(np.ones((1, 2, 3, 1)))
 

@@ -62,8 +62,8 @@ class Fit:
     """A behaviour (regression) or a trial label (classification)."""
     out: Path
     """Folder for the decoder."""
-    model: Literal["wiener", "gru", "poyo"] = "wiener"
-    """Wiener filter (ridge with lags; logistic regression for labels), recurrent network, or POYO."""
+    model: Literal["wiener", "gru", "poyo", "eit"] = "wiener"
+    """Wiener filter (ridge with lags; logistic regression for labels), recurrent network, POYO, or EIT."""
     test_fraction: float = 0.2
     """The last part of each session, by time or by trial, on which the score is measured; 0 for none."""
     bin_s: float | None = None
@@ -78,6 +78,8 @@ class Fit:
     """POYO reads only what came before each output, as `neuroloom decode stream` will."""
     context_s: float | None = None
     """Length of POYO's windows in seconds."""
+    window_s: float | None = None
+    """Length of EIT's windows, or of the recurrent network's sequences, in seconds."""
     steps: int | None = None
     """Optimizer steps of a network."""
     batch_size: int | None = None
@@ -179,12 +181,13 @@ class Adapt:
     """Session folders or NWB files with the decoder's target."""
     out: Path
     """Folder for the adapted decoder; its page and learning curve go beside it."""
-    mode: Literal["units", "full", "gradual"] | None = None
-    """POYO: learn only the new units' embeddings, then everything, or in between by and by."""
+    mode: Literal["units", "gradual", "head", "interaction", "full"] | None = None
+    """POYO: learn only the new units' embeddings, by and by what is around them, or then everything (full).
+    EIT: only a linear head on the individual module, the interaction module, or then everything (full)."""
     steps: int | None = None
-    """POYO: optimizer steps of each stage."""
+    """POYO and EIT: optimizer steps of each stage."""
     learning_rate: float | None = None
-    """POYO: of the embeddings."""
+    """POYO: of the embeddings; EIT: of all but the last stage of full."""
     minutes: float | None = None
     """Learn from this much of the part before the held-out one, its end; all of it by default."""
     test_fraction: float = 0.2

@@ -8,6 +8,7 @@ Populations of different size share a batch: T takes all individuals end to end,
 them padded, with a mask. There is no loop over sessions, trials or individuals.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -78,6 +79,30 @@ class EITConfig:
 
 def _refusal(name: str, value: Any, expected: str) -> DataError:
     return DataError(f"{name} is {value!r}", expected=expected, remedy="change the EITConfig")
+
+
+def eit_config(fields: EITConfig | Mapping[str, Any]) -> EITConfig:
+    """Return a configuration from a dictionary of its fields, or the one given.
+
+    Raises
+    ------
+    DataError
+        If it is neither, or has fields that there are not.
+
+    Examples
+    --------
+    >>> eit_config({"dim": 32}).dim
+    32
+    """
+    if isinstance(fields, EITConfig):
+        return fields
+    known = list(EITConfig.__dataclass_fields__)
+    if not isinstance(fields, Mapping) or set(fields) - set(known):
+        raise DataError(
+            f"config {fields!r}", expected=f"some of the fields {', '.join(known)}",
+            remedy="pass an EITConfig or a dictionary of its fields",
+        )  # fmt: skip
+    return EITConfig(**fields)
 
 
 @dataclass(frozen=True)

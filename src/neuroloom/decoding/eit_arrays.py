@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 
 from neuroloom import seeds
 from neuroloom.artifacts import fingerprint, load_artifact, save_artifact
-from neuroloom.decoding.eit import EIT, Answer, EITConfig
+from neuroloom.decoding.eit import EIT, Answer, EITConfig, eit_config
 from neuroloom.decoding.eit_files import load_weights, pack_weights
 from neuroloom.decoding.eit_trials import AXES, TrialArrays, cut, objective, together
 from neuroloom.decoding.poyo_adapt import weights_from
@@ -106,7 +106,7 @@ class EITArrays(BaseEstimator):
         return estimator
 
     def _fit(self, trials: TrialArrays, truth: np.ndarray, n_outputs: int, groups: Any) -> None:
-        config = EITConfig(**{**(self.config or {}), "answer": self.answer, "identity": self.identity})
+        config = eit_config({**(self.config or {}), "answer": self.answer, "identity": self.identity})
         if not 0 <= self.validation_fraction < 1:
             raise DataError(
                 f"validation_fraction {self.validation_fraction}", expected="a fraction from 0 to below 1",

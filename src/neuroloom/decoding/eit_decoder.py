@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from neuroloom.decoding.binning import SessionBins, UnitScale, bin_for, join_parts
-from neuroloom.decoding.eit import EIT, EITConfig
+from neuroloom.decoding.eit import EIT, EITConfig, eit_config
 from neuroloom.decoding.eit_adapt import STAGES, Mode, add_outputs, extend, only_learning, parameter_groups
 from neuroloom.decoding.eit_data import EITData
 from neuroloom.decoding.eit_files import load_weights, pack_scales, pack_weights, unpack_scales
@@ -168,7 +168,7 @@ class EITDecoder(Decoder):
             If it is not for sessions, or the training's arguments are out of range.
         """
         config = self.config or EITConfig()
-        config = config if isinstance(config, EITConfig) else EITConfig(**config)
+        config = eit_config(config)
         if config.answer not in ("pooled", "concatenated"):
             raise DataError(
                 f"answer {config.answer!r} for sessions", expected="'pooled' or 'concatenated'",
