@@ -22,7 +22,8 @@ class EITClassifier(EITArrays):
         ``"pooled"`` or ``"concatenated"``: y (trials,). ``"individual"``: y (trials, individuals).
         ``"pair"``: y (trials, individuals, individuals), bool and symmetric: who interacts with whom.
     identity
-        Whether the place of an individual says who it is, the same in every trial.
+        Whether the place of an individual says who it is, the same in every trial. The release has it with
+        ``"concatenated"``; without it each place has a weight, but S does not know the places.
     config
         Further fields of an `EITConfig`.
     steps, batch_size, learning_rate, weight_decay
