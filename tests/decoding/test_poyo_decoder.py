@@ -27,6 +27,23 @@ def _decoder(target="velocity", **changes):
     return PoyoDecoder(target, **(settings | changes))
 
 
+def _one_unit_tells(n_trials, seed, n_units=10):
+    """Return trials on whose right half the first of the units fires, and on no other."""
+    random = np.random.default_rng(seed)
+    right = random.permutation(np.arange(n_trials) % 2)
+    counts = random.poisson(0.02, (n_trials, 40, n_units))
+    counts[:, :, 0] = random.poisson(0.1, (n_trials, 40)) * right[:, None]
+    counts[:, 9, 0] += right  # never silent on the right
+    return Session.from_counts(
+        counts.reshape(-1, n_units),
+        bin_size_s=0.01,
+        id="told",
+        trial_lengths=np.full(n_trials, 40),
+        trial_labels={"side": np.where(right, "right", "left")},
+        trial_gap_s=1.0,
+    )
+
+
 @pytest.fixture(scope="module")
 def sessions():
     simulated = [simulate_reaching(animal, n_units=20, duration_s=60.0) for animal in range(3)]
@@ -102,6 +119,14 @@ def test_trial_labels_are_told_apart(sessions):
     assert decoder.score(sessions[0].restrict(TEST)) > 0.3
     probabilities = decoder.predict_probabilities(sessions[0].restrict(TEST))
     assert np.allclose(probabilities.values.sum(1), 1)
+
+
+def test_a_label_that_one_unit_tells_is_read_from_trials_as_long_as_the_context():
+    learn, test = (_one_unit_tells(n_trials, seed) for seed, n_trials in enumerate((120, 60)))
+    decoder = _decoder(
+        "side", config=TINY | {"context_s": 0.4, "latent_step_s": 0.1}, bin_s=0.4, steps=80, batch_size=32
+    ).fit(learn)
+    assert decoder.score(test) > 0.95
 
 
 def test_fitting_twice_gives_the_same_bits(sessions):
