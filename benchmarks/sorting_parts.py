@@ -31,14 +31,9 @@ from neuroloom.sorting.events import SnippetReader, find_events, near_channels
 from neuroloom.sorting.neighbourhoods import cover
 from neuroloom.sorting.preprocessing import prepare
 from neuroloom.sorting.pretrained import bundled_weights, load_weights
-from neuroloom.sorting.simsort import (
-    SNIPPET_AFTER,
-    SNIPPET_BEFORE,
-    SimSortOptions,
-    noise_levels,
-    write_scaled,
-)
+from neuroloom.sorting.simsort import SimSortOptions, noise_levels, write_scaled
 from neuroloom.sorting.spikeinterface_runs import keep_compiled, quiet, repeatable
+from neuroloom.sorting.spotting import SNIPPET_AFTER, SNIPPET_BEFORE
 from neuroloom.threads import set_threads
 
 TOLERANCE_MS = 0.4

@@ -31,8 +31,8 @@ def fire_as_one(first: np.ndarray, second: np.ndarray, *, refractory: int) -> bo
     refractory
         Samples within which no neuron fires twice.
     """
+    blind = round(_UNRESOLVED * refractory)
     for reach in np.round(refractory * _TIMES[::-1]).astype(int).tolist():
-        blind = round(_UNRESOLVED * refractory)
         met, expected = _met_and_expected(first, second, blind, reach)
         if expected < _ENOUGH_EXPECTED:
             continue
