@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from neuroloom.sorting.coincidences import count_coincidences, fire_as_one
+from neuroloom.sorting.coincidences import count_coincidences, fire_as_one, fire_in_turn
 
 SECOND, REFRACTORY = 30_000, 45
 
@@ -43,3 +43,37 @@ def test_too_few_spikes_prove_nothing():
 def test_neurons_that_fire_together_are_two():
     first = poisson(0, rate_hz=10)
     assert not fire_as_one(first, first + 20, refractory=REFRACTORY)
+
+
+def drifting(seed: int, *, n: int, steps: int) -> list[np.ndarray]:
+    """Spikes of a steady neuron, in as many groups as steps it makes, with blurred borders."""
+    random = np.random.default_rng(seed)
+    time = np.sort(random.random(n))
+    step = np.clip((time + random.normal(0, 0.03, n)) * steps, 0, steps - 1).astype(int)
+    return [(time[step == one] * 60 * SECOND).astype(np.int64) for one in range(steps)]
+
+
+@pytest.mark.parametrize(("n", "steps"), [(100, 3), (400, 2), (400, 5), (2000, 5)])
+def test_the_steps_of_a_drifting_neuron_follow_one_another(n, steps):
+    for seed in range(10):
+        groups = drifting(seed, n=n, steps=steps)
+        for first, second in zip(groups, groups[1:], strict=False):
+            assert fire_in_turn(first, second, n_samples=60 * SECOND)
+
+
+@pytest.mark.parametrize("rate_hz", [0.5, 2, 20])
+def test_neurons_that_are_there_all_the_time_do_not(rate_hz):
+    pairs = [[poisson(s, rate_hz=rate_hz) for s in (seed, seed + 500)] for seed in range(50)]
+    assert not any(fire_in_turn(*pair, n_samples=60 * SECOND) for pair in pairs)
+
+
+def test_nor_do_those_whose_rates_rise_and_fall_against_each_other():
+    random = np.random.default_rng(0)
+    time = np.sort(random.random((2, 2000)), axis=1)
+    first = time[0][random.random(2000) < 0.6 + 0.4 * time[0]]
+    second = time[1][random.random(2000) < 1.0 - 0.6 * time[1]]
+    assert not fire_in_turn(first * 60 * SECOND, second * 60 * SECOND, n_samples=60 * SECOND)
+
+
+def test_few_spikes_prove_no_turns():
+    assert not fire_in_turn(np.arange(10), SECOND * 30 + np.arange(10), n_samples=60 * SECOND)

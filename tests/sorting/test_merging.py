@@ -64,7 +64,9 @@ def varied(first: np.ndarray, second: np.ndarray, *, scale: float = 1.4) -> int:
     )
     sample, unit = np.concatenate([first, second]), np.repeat([0, 1], [len(first), len(second)])
     order = np.argsort(sample, kind="stable")
-    neuron = shapes_of_one(made, sample[order], unit[order], TETRODE, WHITE, refractory=REFRACTORY)
+    neuron = shapes_of_one(
+        made, sample[order], unit[order], TETRODE, WHITE, refractory=REFRACTORY, n_samples=N_SAMPLES
+    )
     return int(neuron.max()) + 1
 
 
@@ -86,9 +88,18 @@ def test_neurons_that_never_fire_in_the_same_minute_stay_two():
     assert varied(first[first < N_SAMPLES // 2], second[second > N_SAMPLES // 2]) == 2
 
 
+def test_steps_of_a_drifting_neuron_are_one():
+    weights = np.array([[30, 24, 12, 8], [28, 26, 14, 9], [25, 27, 16, 11], [22, 28, 19, 13]], float)
+    train = trains(0, 800, silent=60)
+    step = train * len(weights) // N_SAMPLES
+    made = units(*(template(list(line)) for line in weights), count=np.bincount(step).tolist())
+    neuron = shapes_of_one(made, train, step, TETRODE, WHITE, refractory=REFRACTORY, n_samples=N_SAMPLES)
+    assert neuron.tolist() == [0, 0, 0, 0]
+
+
 def test_shapes_that_have_nothing_in_common_are_never_merged():
     train = trains(0, 300, silent=600)
     made = units(template([30, 20, 10, 5]), template([5, 10, 20, 30]), count=[150, 150])
     unit = np.arange(len(train)) % 2
-    neuron = shapes_of_one(made, train, unit, TETRODE, WHITE, refractory=REFRACTORY)
+    neuron = shapes_of_one(made, train, unit, TETRODE, WHITE, refractory=REFRACTORY, n_samples=N_SAMPLES)
     assert neuron.tolist() == [0, 1]

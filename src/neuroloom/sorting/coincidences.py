@@ -1,4 +1,4 @@
-"""Whether two groups of spikes keep each other's silences, as those of one neuron do."""
+"""Whether two groups of spikes keep each other's silences, or fire in turn, as those of one neuron do."""
 
 import numpy as np
 
@@ -7,6 +7,8 @@ _AROUND = 5  # how many times as far coincidences are counted to know how many t
 _UNRESOLVED = 2 / 3  # of the refractory period: closer spikes of two similar units are often taken for one
 _ENOUGH_EXPECTED, _SHARE_OF_CHANCE = 10.0, 0.2
 _OWN_SHARE = 0.1
+_PARTS, _SPIKES_PER_PART, _FEWEST_PARTS = 24, 3, 6  # of the recording; spikes of the smaller group
+_SIDE_BY_SIDE = 0.75
 
 
 def count_coincidences(first: np.ndarray, second: np.ndarray, *, reach: int) -> int:
@@ -41,6 +43,29 @@ def fire_as_one(first: np.ndarray, second: np.ndarray, *, refractory: int) -> bo
             continue
         return met < _SHARE_OF_CHANCE * expected
     return False
+
+
+def fire_in_turn(first: np.ndarray, second: np.ndarray, *, n_samples: int) -> bool:
+    """Return whether one group of spikes is there mostly while the other is not.
+
+    Where a probe drifts, a neuron's spikes change their shape little by little, and are found as several
+    units, one after the other. Neurons that are there all the time fire now more and now less, but side by
+    side. Compared are the shares of either group's spikes in up to 24 parts of the recording, by their
+    Bhattacharyya coefficient: 1 if they rise and fall together, 0 if no part has spikes of both.
+
+    Parameters
+    ----------
+    first, second
+        Spike samples of either group, in order.
+    n_samples
+        Length of the recording.
+    """
+    n_parts = min(_PARTS, min(len(first), len(second)) // _SPIKES_PER_PART)
+    if n_parts < _FEWEST_PARTS:
+        return False
+    edges = np.linspace(0, n_samples, n_parts + 1)
+    shares = [np.histogram(group, edges)[0] / len(group) for group in (first, second)]
+    return float(np.sqrt(shares[0] * shares[1]).sum()) < _SIDE_BY_SIDE
 
 
 def _met_and_expected(first: np.ndarray, second: np.ndarray, blind: int, reach: int) -> tuple[float, float]:

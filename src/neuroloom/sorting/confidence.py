@@ -113,7 +113,12 @@ def without_remainders(label: np.ndarray, sample: np.ndarray, larger: np.ndarray
 
 
 def spike_confidence(
-    left: Iterable[Left], templates: np.ndarray, near: list[np.ndarray], *, n_spikes: int
+    left: Iterable[Left],
+    templates: np.ndarray,
+    near: list[np.ndarray],
+    *,
+    n_spikes: int,
+    neuron: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the probability that each spike is of its unit rather than not, its height, and its misfit.
 
@@ -127,9 +132,12 @@ def spike_confidence(
         Channels on which each unit's spikes are compared.
     n_spikes
         How many spikes there are.
+    neuron
+        Of each unit; units of one neuron are no rivals. Each its own by default.
     """
+    neuron = np.arange(len(templates)) if neuron is None else neuron
     confidence, height, misfit = np.full(n_spikes, 0.5), np.ones(n_spikes), np.ones(n_spikes)
-    rivals = [_Rivals(templates, unit, channels) for unit, channels in enumerate(near)]
+    rivals = [_Rivals(templates, unit, channels, neuron) for unit, channels in enumerate(near)]
     for chunk in left:
         height[chunk.rows], misfit[chunk.rows] = chunk.height, chunk.misfit
         for unit in np.unique(chunk.unit):
@@ -140,15 +148,15 @@ def spike_confidence(
 
 
 class _Rivals:
-    """A unit's template and those of the others that might be taken for it, at a few lags."""
+    """A unit's template and those of other neurons that might be taken for it, at a few lags."""
 
-    def __init__(self, templates: np.ndarray, unit: int, channels: np.ndarray):
+    def __init__(self, templates: np.ndarray, unit: int, channels: np.ndarray, neuron: np.ndarray):
         own = core(templates[unit][None])[0][:, channels]
         others = core(templates)[:, :, channels]
         size = np.linalg.norm(others, axis=(1, 2))
         close = np.linalg.norm(others - own, axis=(1, 2)) < 1.5 * np.linalg.norm(own)
         close &= size > 0.3 * np.linalg.norm(own)
-        close[unit] = False
+        close &= neuron != neuron[unit]
         rows = [own] + [moved_by(others[one], lag) for one in np.flatnonzero(close) for lag in _LAGS]
         self.rows = np.stack(rows).reshape(len(rows), -1)
         self.energy = np.einsum("ij,ij->i", self.rows, self.rows)

@@ -82,6 +82,7 @@ class Learner:
             self.work.locations_um,
             self.work.noise,
             refractory=self.work.refractory,
+            n_samples=self.work.n_samples,
         )
         found = {"templates": units.templates, "neuron": neuron, "sample": sample, "unit": unit}
         return found | self._map(events, embeddings, sample, unit)

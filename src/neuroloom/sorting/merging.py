@@ -4,14 +4,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from neuroloom.sorting.coincidences import fire_as_one
+from neuroloom.sorting.coincidences import fire_as_one, fire_in_turn
 from neuroloom.sorting.noise import NoiseModel, symmetric_root
 from neuroloom.sorting.templates import FOR_TEMPLATE, Units, core, moved_by, shift_waveforms
 
 _SAME = 0.03  # share of a template's energy by which two of one unit may differ
 _SAME_DISTANCE = 2.0  # or this many standard deviations of noise
 _SAME_SCALE = 1.18
-_SIMILAR, _SIMILAR_SCALE = 0.25, 2.0  # and by how much if they keep each other's silences
+_SIMILAR, _SIMILAR_SCALE = 0.25, 2.0  # and by how much if they fire as one
+_NEXT_STEP = 0.08  # two steps of a drifting neuron, of almost the same size
 _NEAR_UM = 100.0
 _LAGS = range(-24, 25)  # a spike may have been noticed at another trough
 _OVERLAP_LAGS = range(-28, 29)
@@ -63,10 +64,12 @@ def shapes_of_one(
     noise: NoiseModel,
     *,
     refractory: int,
+    n_samples: int,
 ) -> np.ndarray:
-    """Return the neuron of each unit: those of similar shape that keep each other's silences are one.
+    """Return the neuron of each unit: similar ones that keep each other's silences or fire in turn are one.
 
-    A neuron whose spikes vary in steps has several templates; each finds its own spikes best.
+    A neuron whose spikes vary in steps, or change as the probe drifts, has several templates; each finds its
+    own spikes best.
 
     Parameters
     ----------
@@ -76,32 +79,52 @@ def shapes_of_one(
         All spikes, in order of time.
     refractory
         Samples within which no neuron fires twice.
+    n_samples
+        Length of the recording.
 
     Returns
     -------
     ndarray
         0, 1, .., shape ``(units,)``.
     """
-
-    def same(one: int, other: int) -> bool:
-        left, energy, _ = _difference(units, one, other, locations_um, noise, _SIMILAR_SCALE)
-        return left < _SIMILAR * energy and fire_as_one(
-            sample[unit == one], sample[unit == other], refractory=refractory
+    trains = [sample[unit == one] for one in range(len(units))]
+    neuron = np.arange(len(units))
+    pairs = []
+    for one, other in _near_pairs(units, locations_um):
+        scaled, step = (
+            left / energy
+            for left, energy, _ in (
+                _difference(units, one, other, locations_um, noise, most) for most in (_SIMILAR_SCALE, 1.0)
+            )
         )
-
-    return np.unique(_groups(units, locations_um, same), return_inverse=True)[1]
+        pairs.append((scaled, step, one, other))
+    # The most alike first: the steps of a drifting neuron resemble their neighbours, not all each other.
+    for _, step, one, other in sorted(pair for pair in pairs if pair[0] < _SIMILAR):
+        kept, joined = neuron[[one, other]]
+        both = trains[kept], trains[joined]
+        if kept != joined and (
+            fire_as_one(*both, refractory=refractory)
+            or (step < _NEXT_STEP and fire_in_turn(*both, n_samples=n_samples))
+        ):
+            trains[kept] = np.sort(np.concatenate(both), kind="stable")
+            neuron[neuron == joined] = kept
+    return np.unique(neuron, return_inverse=True)[1]
 
 
 def _groups(units: Units, locations_um: np.ndarray, same: Callable[[int, int], bool]) -> np.ndarray:
     """Return of every unit the most frequent one that it is the same as, often itself."""
-    group, place = np.arange(len(units)), units.peak
-    often = np.argsort(-units.count, kind="stable")
-    distance = np.linalg.norm(locations_um[place][:, None] - locations_um[place], axis=2)
-    for rank, one in enumerate(often.tolist()):
-        for other in often[rank + 1 :].tolist():
-            if group[one] == one and group[other] == other and distance[one, other] <= _NEAR_UM:
-                group[other] = one if same(one, other) else other
+    group = np.arange(len(units))
+    for one, other in _near_pairs(units, locations_um):
+        if group[one] == one and group[other] == other:
+            group[other] = one if same(one, other) else other
     return group
+
+
+def _near_pairs(units: Units, locations_um: np.ndarray) -> list[tuple[int, int]]:
+    """Return pairs of units that may see each other, the more frequent one first."""
+    often, place = np.argsort(-units.count, kind="stable").tolist(), locations_um[units.peak]
+    near = np.linalg.norm(place[:, None] - place, axis=2) <= _NEAR_UM
+    return [(one, other) for rank, one in enumerate(often) for other in often[rank + 1 :] if near[one, other]]
 
 
 def without_composites(

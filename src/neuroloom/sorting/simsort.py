@@ -226,7 +226,9 @@ def _judged(
     templates = work.whitener.templates(units.templates)
     left = Subtraction(templates).chunks(traces, sample, unit, chunk=work.chunk)
     near = work.compared(units)
-    confidence, amplitude, misfit = spike_confidence(left, templates, near, n_spikes=len(sample))
+    confidence, amplitude, misfit = spike_confidence(
+        left, templates, near, n_spikes=len(sample), neuron=neuron[kept]
+    )
     rows = np.flatnonzero(believable(unit, amplitude, misfit))
     sample, unit, confidence, amplitude = sample[rows], unit[rows], confidence[rows], amplitude[rows]
     neuron = np.unique(neuron[kept], return_inverse=True)[1]
