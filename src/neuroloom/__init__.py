@@ -13,6 +13,7 @@ _PUBLIC = {
     "Session": "neuroloom.sessions.session",
     "WienerDecoder": "neuroloom.decoding.wiener",
     "GRUDecoder": "neuroloom.decoding.gru",
+    "NDTDecoder": "neuroloom.decoding.baselines",
     "PoyoDecoder": "neuroloom.decoding.poyo_decoder",
     "EITDecoder": "neuroloom.decoding.eit_decoder",
     "EITClassifier": "neuroloom.decoding.eit_estimators",
@@ -30,6 +31,7 @@ __all__ = [
     "Session",
     "WienerDecoder",
     "GRUDecoder",
+    "NDTDecoder",
     "PoyoDecoder",
     "EITDecoder",
     "EITClassifier",
@@ -47,6 +49,7 @@ __all__ = [
 if TYPE_CHECKING:
     from neuroloom.auditing.curve import audit
     from neuroloom.auditing.decoders import audit_decoder
+    from neuroloom.decoding.baselines import NDTDecoder
     from neuroloom.decoding.eit_decoder import EITDecoder
     from neuroloom.decoding.eit_estimators import EITClassifier, EITRegressor
     from neuroloom.decoding.estimator import load_decoder

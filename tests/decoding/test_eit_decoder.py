@@ -133,7 +133,7 @@ def test_predictions_do_not_depend_on_the_batch_and_trials_do_not_reach_into_eac
     session = tuned_session()
     fitted = decoder(steps=5).fit(session)
     expected = fitted.predict_probabilities(session)
-    monkeypatch.setattr("neuroloom.decoding.eit_decoder._AT_ONCE", 1)
+    monkeypatch.setattr("neuroloom.decoding.eit_predict.AT_ONCE", 1)
     np.testing.assert_allclose(probabilities(fitted, session), expected.values, atol=1e-5)
     assert session.trials is not None
     alone = session.restrict(session.trials[10])

@@ -6,6 +6,7 @@ from sklearn.base import clone
 
 import neuroloom
 from neuroloom.decoding.eit_estimators import EITClassifier, EITRegressor
+from neuroloom.decoding.eit_trials import split_groups
 from neuroloom.errors import DataError, MissingFile, NotFitted
 
 TINY = {"heads": 2, "dim_head": 8, "individual_depth": 1, "interaction_depth": 1, "interaction_dropout": 0.0}
@@ -144,9 +145,8 @@ def test_it_is_a_scikit_learn_estimator():
 
 
 def test_groups_are_not_split_by_the_validation():
-    estimator = classifier(validation_fraction=0.3)
     groups = np.repeat(np.arange(10), 4)
-    learn, decide = estimator._split(40, groups)
+    learn, decide = split_groups(40, groups, fraction=0.3, seed=0)
     assert not set(groups[learn]) & set(groups[decide])
     assert len(decide) == 12
 

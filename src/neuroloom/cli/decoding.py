@@ -62,8 +62,9 @@ class Fit:
     """A behaviour (regression) or a trial label (classification)."""
     out: Path
     """Folder for the decoder."""
-    model: Literal["wiener", "gru", "poyo", "eit"] = "wiener"
-    """Wiener filter (ridge with lags; logistic regression for labels), recurrent network, POYO, or EIT."""
+    model: Literal["wiener", "gru", "ndt", "poyo", "eit"] = "wiener"
+    """Wiener filter (ridge with lags; logistic regression for labels), recurrent network,
+    transformer over the binned population (ndt), POYO, or EIT."""
     test_fraction: float = 0.2
     """The last part of each session, by time or by trial, on which the score is measured; 0 for none."""
     bin_s: float | None = None

@@ -63,22 +63,19 @@ class EITConfig:
     time_code: bool = True
 
     def __post_init__(self):
-        for name in ("dim", "heads", "dim_head", "individual_depth", "interaction_depth"):
-            if getattr(self, name) < 1:
-                raise _refusal(name, getattr(self, name), "a whole number of at least 1")
-        for name in ("individual_dropout", "interaction_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise _refusal(name, getattr(self, name), "a rate from 0 to below 1")
-        if self.answer not in ANSWERS:
-            raise _refusal("answer", self.answer, f"one of {', '.join(ANSWERS)}")
+        sizes = ("dim", "heads", "dim_head", "individual_depth", "interaction_depth")
+        rates = ("individual_dropout", "interaction_dropout")
+        wanted = {name: (getattr(self, name) >= 1, "a whole number of at least 1") for name in sizes}
+        wanted |= {name: (0 <= getattr(self, name) < 1, "a rate from 0 to below 1") for name in rates}
+        wanted["answer"] = (self.answer in ANSWERS, f"one of {', '.join(ANSWERS)}")
+        for name, (fits, expected) in wanted.items():
+            if not fits:
+                found = f"{name} is {getattr(self, name)!r}"
+                raise DataError(found, expected=expected, remedy="change the EITConfig")
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields, ready for JSON."""
         return asdict(self)
-
-
-def _refusal(name: str, value: Any, expected: str) -> DataError:
-    return DataError(f"{name} is {value!r}", expected=expected, remedy="change the EITConfig")
 
 
 def eit_config(fields: EITConfig | Mapping[str, Any]) -> EITConfig:
@@ -88,11 +85,6 @@ def eit_config(fields: EITConfig | Mapping[str, Any]) -> EITConfig:
     ------
     DataError
         If it is neither, or has fields that there are not.
-
-    Examples
-    --------
-    >>> eit_config({"dim": 32}).dim
-    32
     """
     if isinstance(fields, EITConfig):
         return fields
@@ -275,6 +267,7 @@ class EIT(nn.Module):
         self.config = config
         dim, dropout = config.dim, config.interaction_dropout
         self.embed = Linear(n_features, dim)
+        self.hidden_token = nn.Parameter(torch.zeros(dim))  # for bins that are hidden in pre-training
         self.individual = nn.ModuleList(
             Layer(config, expansion=2, dropout=config.individual_dropout)
             for _ in range(config.individual_depth)
@@ -305,22 +298,27 @@ class EIT(nn.Module):
         tokens = self.represent(inputs)  # (M, T, D)
         who = population(inputs)
         alone = self.individual_readout(to_places(tokens, inputs), who, inputs)
-        together = self.enter(tokens, inputs)  # (B T, N, D)
-        mask = visible(inputs, who)
-        for layer in self.interaction:
-            together = layer(together, mask)
-        together = together.unflatten(0, (-1, tokens.shape[1]))  # (B, T, N, D)
+        together = self.interact(tokens, inputs, who)
         return EITOutputs(self.interaction_readout(together, who, inputs), alone)
 
     def represent(self, inputs: EITInputs) -> Tensor:
         """Return T's token of every individual and bin, (M, T, D); each individual by itself."""
         tokens = self.embed(inputs.values)
+        if inputs.hidden is not None:
+            tokens = torch.where(inputs.hidden[..., None], self.hidden_token.to(tokens), tokens)
         if self.config.time_code:
             tokens = tokens + time_code(*tokens.shape[1:]).to(tokens)
         mask = None if inputs.used is None else inputs.used[inputs.trial]  # (M, T)
         for layer in self.individual:
             tokens = layer(tokens, mask)
         return tokens
+
+    def interact(self, tokens: Tensor, inputs: EITInputs, who: Population) -> Tensor:
+        """Return S's tokens (B, T, N, D) from those of T, (M, T, D)."""
+        together, mask = self.enter(tokens, inputs), visible(inputs, who)
+        for layer in self.interaction:
+            together = layer(together, mask)
+        return together.unflatten(0, (-1, tokens.shape[1]))
 
     def enter(self, tokens: Tensor, inputs: EITInputs) -> Tensor:
         """Return T's tokens (M, T, D) as S takes them, with their identity, (B T, N, D)."""

@@ -10,17 +10,14 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 
-from neuroloom import seeds
 from neuroloom.artifacts import fingerprint, load_artifact, save_artifact
 from neuroloom.decoding.eit import EIT, Answer, EITConfig, eit_config
 from neuroloom.decoding.eit_files import load_weights, pack_weights
-from neuroloom.decoding.eit_trials import AXES, TrialArrays, cut, objective, together
+from neuroloom.decoding.eit_predict import AT_ONCE
+from neuroloom.decoding.eit_trials import AXES, TrialArrays, cut, objective, split_groups, together
 from neuroloom.decoding.poyo_adapt import weights_from
 from neuroloom.errors import CorruptArtifact, DataError, NotFitted
 from neuroloom.training.loop import TrainConfig, TrainResult, train
-
-# Numbers in the widest layer that are computed at once in prediction.
-_AT_ONCE = 2**26
 
 
 class EITArrays(BaseEstimator):
@@ -107,11 +104,6 @@ class EITArrays(BaseEstimator):
 
     def _fit(self, trials: TrialArrays, truth: np.ndarray, n_outputs: int, groups: Any) -> None:
         config = eit_config({**(self.config or {}), "answer": self.answer, "identity": self.identity})
-        if not 0 <= self.validation_fraction < 1:
-            raise DataError(
-                f"validation_fraction {self.validation_fraction}", expected="a fraction from 0 to below 1",
-                remedy="pass 0.1, or 0 to keep the last weights",
-            )  # fmt: skip
         if (self.identity or self.answer == "concatenated") and len(np.unique(trials.counts)) > 1:
             raise DataError(
                 f"trials of {trials.counts.min()} to {trials.counts.max()} individuals",
@@ -126,7 +118,7 @@ class EITArrays(BaseEstimator):
         trials = trials.scaled(self.mean_, self.spread_)
         with weights_from(self.seed, "eit", "weights"):
             self.model_ = self._new_model(config)
-        learn, decide = self._split(len(trials), groups)
+        learn, decide = split_groups(len(trials), groups, fraction=self.validation_fraction, seed=self.seed)
 
         def on(chosen: np.ndarray):
             return objective(trials, truth, chosen, answer=self.answer, n_rows=self.n_rows_)
@@ -150,20 +142,6 @@ class EITArrays(BaseEstimator):
         )
         self.model_.cpu()
 
-    def _split(self, n_trials: int, groups: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Return the trials that are learned and those that decide; a group is never on both sides."""
-        group = np.arange(n_trials) if groups is None else np.asarray(groups)
-        if group.shape != (n_trials,):
-            raise DataError(
-                f"groups of shape {group.shape} for {n_trials} trials", expected="one per trial",
-                remedy="pass the number of the trial that each is a copy of",
-            )  # fmt: skip
-        names = np.unique(group)
-        n_decide = round(self.validation_fraction * len(names))
-        decide = seeds.stream(self.seed, "eit", "validation").permutation(names)[:n_decide]
-        deciding = np.isin(group, decide)
-        return np.flatnonzero(~deciding), np.flatnonzero(deciding)
-
     def _new_model(self, config: EITConfig) -> EIT:
         return EIT(config, n_features=len(self.mean_), n_outputs=self.n_outputs_, n_rows=self.n_rows_)
 
@@ -179,7 +157,7 @@ class EITArrays(BaseEstimator):
     def _batches(self, trials: TrialArrays) -> list[np.ndarray]:
         n, n_bins = int(trials.counts.max()), trials.values.shape[1]
         config = self.model_.config
-        size = max(1, _AT_ONCE // (config.heads * n_bins * n * (config.dim + n + n_bins)))
+        size = max(1, AT_ONCE // (config.heads * n_bins * n * (config.dim + n + n_bins)))
         return [np.arange(first, min(first + size, len(trials))) for first in range(0, len(trials), size)]
 
     def _trials(self, x: Any) -> TrialArrays:

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
-import torch
 
 from neuroloom.decoding.binning import SessionBins, UnitScale, bin_for, join_parts
 from neuroloom.decoding.eit import EIT, EITConfig, eit_config
 from neuroloom.decoding.eit_adapt import STAGES, Mode, add_outputs, extend, only_learning, parameter_groups
 from neuroloom.decoding.eit_data import EITData
 from neuroloom.decoding.eit_files import load_weights, pack_scales, pack_weights, unpack_scales
+from neuroloom.decoding.eit_predict import mean_attention, predict_windows
 from neuroloom.decoding.estimator import Decoder
 from neuroloom.decoding.poyo_adapt import weights_from
 from neuroloom.decoding.poyo_sessions import OutputScale
@@ -20,9 +20,6 @@ from neuroloom.decoding.targets import Task, find_target
 from neuroloom.errors import DataError
 from neuroloom.sessions.session import Session
 from neuroloom.training.loop import TrainConfig, TrainResult, train
-
-# Numbers in the widest layer that are computed at once in prediction.
-_AT_ONCE = 2**26
 
 
 class EITDecoder(Decoder):
@@ -145,12 +142,8 @@ class EITDecoder(Decoder):
 
         Units are in the order of ``units_[session.id]``; rows attend to columns.
         """
-        _, data, windows, batches = self._read(session)
-        total = 0.0
-        for chosen in batches:
-            inputs = data.inputs(windows.session[chosen], *windows.places(chosen))
-            total = total + self.model_.attention(inputs).sum(dim=0).double().numpy()
-        return np.asarray(total) / len(windows)
+        data = self._read(session)[1]
+        return mean_attention(self.model_, data, n_bins=self._n_bins)
 
     def settings(self) -> dict[str, Any]:
         """Return the constructor's arguments by name, ready for JSON."""
@@ -296,40 +289,23 @@ class EITDecoder(Decoder):
             n_sessions=len(self.sessions_),
         )
 
-    def _read(self, session: Session):
-        """Return a session's bin centres, data, windows that overlap by half, and these in batches."""
+    def _read(self, session: Session) -> tuple[np.ndarray, EITData]:
+        """Return a session's bin centres and data without truth."""
         bins = bin_for(session, self.target_, self.bin_s)
         features = self.scales_[session.id].apply(session, bins.counts)
         rows = np.array([self.rows_[unit] for unit in self.scales_[session.id].ids])
         nothing = np.zeros(len(features))
         silent = SessionBins(features, bins.stretch, nothing, nothing > 0)
-        data = EITData([silent], [rows], [self.sessions_.index(session.id)])
-        windows = data.windows(self._n_bins, step=max(1, self._n_bins // 2))
-        config, n_units = self.model_.config, len(rows)
-        size = max(1, _AT_ONCE // (config.heads * self._n_bins * n_units * (config.dim + n_units)))
-        batches = [
-            np.arange(first, min(first + size, len(windows))) for first in range(0, len(windows), size)
-        ]
-        return bins.centres_s, data, windows, batches
+        return bins.centres_s, EITData([silent], [rows], [self.sessions_.index(session.id)])
 
-    @torch.no_grad()
     def _outputs(self, session: Session) -> tuple[np.ndarray, np.ndarray]:
-        centres_s, data, windows, batches = self._read(session)
-        total = np.zeros((len(centres_s), self.target_.n_outputs))
-        count = np.zeros(len(centres_s))
-        for chosen in batches:
-            places, used = windows.places(chosen)
-            outputs = self.model_(data.inputs(windows.session[chosen], places, used))
-            values = outputs.individual if self.answers_[session.id] == "individual" else outputs.interaction
-            if self.target_.task == "classification":
-                values = values.softmax(dim=-1)
-            np.add.at(total, places[used], values.double().numpy()[used])
-            np.add.at(count, places[used], 1)
-        mean = total / count[:, None]
-        if self.target_.task == "classification":
-            return centres_s, mean
+        centres_s, data = self._read(session)
+        alone, classes = self.answers_[session.id] == "individual", self.target_.task == "classification"
+        values = predict_windows(self.model_, data, n_bins=self._n_bins, alone=alone, classes=classes)
+        if classes:
+            return centres_s, values
         scale = self.output_scales_[session.id]
-        return centres_s, mean * scale.spread + scale.mean
+        return centres_s, values * scale.spread + scale.mean
 
     def _pack(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         arrays = pack_scales(self.sessions_, self.scales_, self.output_scales_)

@@ -26,6 +26,8 @@ class EITInputs:
         Individuals of the largest trial, N.
     used
         Which bins of a trial are not padding, (B, T) bool; None where all are used.
+    hidden
+        Which bins of an individual the model does not see, (M, T) bool; None where it sees all.
     """
 
     values: Tensor
@@ -35,13 +37,16 @@ class EITInputs:
     session: Tensor
     n_places: int
     used: Tensor | None = None
+    hidden: Tensor | None = None
 
     def to(self, device: torch.device | str) -> "EITInputs":
         """Return the batch on another device."""
         fields = (self.values, self.trial, self.place, self.row, self.session)
         values, trial, place, row, session = (each.to(device, non_blocking=True) for each in fields)
-        used = None if self.used is None else self.used.to(device, non_blocking=True)
-        return EITInputs(values, trial, place, row, session, self.n_places, used)
+        used, hidden = (
+            None if each is None else each.to(device, non_blocking=True) for each in (self.used, self.hidden)
+        )
+        return EITInputs(values, trial, place, row, session, self.n_places, used, hidden)
 
 
 @dataclass(frozen=True)

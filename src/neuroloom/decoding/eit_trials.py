@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from neuroloom import seeds
 from neuroloom.decoding.eit import Answer
 from neuroloom.decoding.eit_data import INDIVIDUAL_SHARE
 from neuroloom.decoding.eit_inputs import EITInputs
@@ -93,6 +94,42 @@ class TrialArrays:
             torch.zeros(len(chosen), dtype=torch.long),
             int(count.max()),
         )
+
+
+def split_groups(n_trials: int, groups: Any, *, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the trials that are learned and those that decide; a group is never on both sides.
+
+    Parameters
+    ----------
+    n_trials
+        How many there are.
+    groups
+        The group of each trial, e.g. the one that it is a copy of; None for groups of one.
+    fraction
+        Share of the groups that decides.
+    seed
+        Seed of the draw.
+
+    Raises
+    ------
+    DataError
+        If the fraction is out of range or the groups do not fit.
+    """
+    if not 0 <= fraction < 1:
+        raise DataError(
+            f"validation_fraction {fraction}", expected="a fraction from 0 to below 1",
+            remedy="pass 0.1, or 0 to keep the last weights",
+        )  # fmt: skip
+    group = np.arange(n_trials) if groups is None else np.asarray(groups)
+    if group.shape != (n_trials,):
+        raise DataError(
+            f"groups of shape {group.shape} for {n_trials} trials", expected="one per trial",
+            remedy="pass the number of the trial that each is a copy of",
+        )  # fmt: skip
+    names = np.unique(group)
+    decide = seeds.stream(seed, "eit", "validation").permutation(names)[: round(fraction * len(names))]
+    deciding = np.isin(group, decide)
+    return np.flatnonzero(~deciding), np.flatnonzero(deciding)
 
 
 def padded_answers(y: Any, counts: np.ndarray, answer: Answer, *, what: str) -> np.ndarray:

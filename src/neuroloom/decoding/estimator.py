@@ -25,6 +25,7 @@ from neuroloom.sessions.session import Session
 _MODULES = {
     "wiener": "neuroloom.decoding.wiener",
     "gru": "neuroloom.decoding.gru",
+    "ndt": "neuroloom.decoding.baselines",
     "poyo": "neuroloom.decoding.poyo_decoder",
     "eit": "neuroloom.decoding.eit_decoder",
 }
