@@ -18,8 +18,9 @@ import torch
 from table import Row, conditions, finish, median_times, parse_arguments
 
 from neuroloom.decoding.linear import multiply
-from neuroloom.decoding.poyo import CONFIGS, Poyo, PoyoConfig, PoyoInputs
+from neuroloom.decoding.poyo import CONFIGS, SPIKE, Poyo, PoyoConfig, PoyoInputs
 from neuroloom.decoding.poyo_data import Outputs, PoyoData
+from neuroloom.decoding.poyo_online import OnlinePoyo
 from neuroloom.decoding.tokens import Train
 from neuroloom.training.sampler import Batch
 
@@ -226,10 +227,9 @@ def latency_rows(pair: Pair, name: str, where: str, *, quick: bool, gflops: floa
     now = facts | {"floor_ms": round(forward_flop(pair.config, 1) / gflops / 1e6, 2), "gflops": round(gflops)}
     rows = []
     with torch.inference_mode():
-        known = model.prepare(torch.arange(N_UNITS + 1))
         for what, ours_once in (
             ("one window", lambda: model(inputs)),
-            ("one window of a stream", lambda: model(inputs, known)),
+            ("one window of a stream", online(model, inputs)),
         ):
 
             def measure(ours_once=ours_once) -> tuple[float, float]:
@@ -239,6 +239,15 @@ def latency_rows(pair: Pair, name: str, where: str, *, quick: bool, gflops: floa
             row = f"{name}: {what}{where}"
             rows.append(Row(row, 1e3 * ours, 1e3 * reference, "CPU ms", reference / ours, now))
     return rows
+
+
+def online(model: Poyo, inputs: PoyoInputs) -> Callable[[], torch.Tensor]:
+    """Return what a stream does with the spikes of a window; units start at 1 in the benchmark's windows."""
+    units = torch.arange(1, N_UNITS + 1)
+    network = OnlinePoyo(model, units=units, session=1, query_times_s=inputs.query_times_s[0])
+    spikes = inputs.kind == SPIKE
+    unit, times_s = inputs.unit[spikes] - 1, inputs.times_s[spikes]
+    return lambda: network(unit, times_s)
 
 
 def device_rows(name: str, device: str, *, n_windows: int, facts: dict) -> list[Row]:

@@ -142,13 +142,3 @@ def test_impossible_sizes_are_refused(wrong):
 def test_an_unknown_config_is_refused_with_the_names_there_are():
     with pytest.raises(DataError, match=r"11\.8M"):
         poyo_config("2B")
-
-
-def test_what_is_prepared_once_gives_the_same_outputs(model):
-    train, shifted = _train(first_row=6), _train()
-    known = model.prepare(torch.arange(6, 12))
-    assert torch.allclose(
-        model(_tokens([train], _windows([0, 3]))),
-        model(_tokens([shifted], _windows([0, 3])), known),
-        atol=1e-5,
-    )

@@ -33,10 +33,21 @@ def test_a_stream_gives_what_causal_prediction_gives(decoder, session):
         upto = np.searchsorted(flat.times_s, end)
         # Newest first: the order of arrival does not matter.
         stream.push(flat.times_s[done:upto][::-1], ids[done:upto][::-1])
-        assert np.allclose(stream.predict(end), truth, atol=1e-4)
+        assert np.allclose(stream.predict(end), truth, atol=1e-5)
         done = upto
     assert len(stream.latencies_s) == 60
     assert min(stream.latencies_s) > 0
+
+
+def test_a_stream_is_the_same_on_a_device_that_runs_the_model_itself(decoder, session):
+    outputs = []
+    for on_device in (False, True):
+        stream = decoder.stream(session.id)
+        if on_device:
+            stream._network = None
+        stream.push([0.3, 0.4, 0.4], [session.unit_ids[each] for each in (0, 5, 2)])
+        outputs.append(stream.predict(1.0))
+    assert np.allclose(*outputs, atol=1e-5)
 
 
 def test_silence_is_decoded_too(decoder, session):

@@ -150,30 +150,17 @@ class SpikeCrossAttention(nn.Module):
         rotation (n, d/2) of every spike, offsets: B + 1 bounds of the windows -> (B, L, D)
         """
         query = self.queries(latents, latent_rotation)
-        return self.attend(query, latent_rotation, table, row, rotation, offsets)
+        rate = self.dropout if self.training else 0.0
+        if is_plain(table) and query.dtype == table.dtype:
+            out = SpikeAttention.apply(query * self.scale, table, row, rotation, offsets, rate)
+        else:
+            out = self._padded(query, table, row, rotation, offsets, rate)  # (B, L, H, d)
+        return self.to_out(rotate(out, latent_rotation[:, None].conj()).flatten(-2))
 
     def queries(self, latents: Tensor, latent_rotation: Tensor) -> Tensor:
         """Return the rotated queries of the latents, which are the same for every window: (H, L, d)."""
         query = self.to_q(self.norm(latents)).unflatten(-1, (self.heads, -1))  # (L, H, d)
         return rotate(query, latent_rotation[:, None]).transpose(0, 1)
-
-    def attend(
-        self,
-        query: Tensor,
-        latent_rotation: Tensor,
-        table: Tensor,
-        row: Tensor,
-        rotation: Tensor,
-        offsets: list[int],
-    ) -> Tensor:
-        """Do what `forward` does, from `queries` on."""
-        rate = self.dropout if self.training else 0.0
-        turn = latent_rotation[:, None]  # (L, 1, d/2)
-        if is_plain(table) and query.dtype == table.dtype:
-            out = SpikeAttention.apply(query * self.scale, table, row, rotation, offsets, rate)
-        else:
-            out = self._padded(query, table, row, rotation, offsets, rate)  # (B, L, H, d)
-        return self.to_out(rotate(out, turn.conj()).flatten(-2))
 
     def _padded(
         self, query: Tensor, table: Tensor, row: Tensor, rotation: Tensor, offsets: list[int], rate: float

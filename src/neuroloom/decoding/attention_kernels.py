@@ -94,10 +94,10 @@ class SelfAttention(torch.autograd.Function):
         query, key, value = turned
         for window, raw in enumerate(as_complex(qkv).permute(0, 2, 3, 1, 4)):
             torch.mul(raw, there, out=as_complex(turned))
-            weights = _softmax_of_products(query, key, keep=learns)  # (H, L, L)
+            weights = softmax_of_products(query, key, keep=learns)  # (H, L, L)
             keep = masks.draw(weights) if masks else None
             kept = weights if keep is None else weights * keep
-            _products(kept, value.transpose(1, 2), out=head_out)
+            products(kept, value.transpose(1, 2), out=head_out)
             torch.mul(turned_out, unturn, out=final[window])
             if learns:
                 saved.append((weights, keep))
@@ -128,11 +128,11 @@ class SelfAttention(torch.autograd.Function):
             torch.mul(raw_grads[window], turn, out=as_complex(head_grad))
             weights, keep = ctx.saved[window]
             kept = weights if keep is None else weights * keep
-            _products(kept.transpose(1, 2), head_grad.transpose(1, 2), out=grad_value)
-            scores = _products(head_grad, value, out=scratch("scores", *kept.shape)).mul_(kept)
+            products(kept.transpose(1, 2), head_grad.transpose(1, 2), out=grad_value)
+            scores = products(head_grad, value, out=scratch("scores", *kept.shape)).mul_(kept)
             scores.addcmul_(weights, row_sums[window], value=-1)  # gradient of the scores
-            _products(scores, key.transpose(1, 2), out=grad_query)
-            _products(scores.transpose(1, 2), query.transpose(1, 2), out=grad_key)
+            products(scores, key.transpose(1, 2), out=grad_query)
+            products(scores.transpose(1, 2), query.transpose(1, 2), out=grad_key)
             torch.mul(as_complex(turned), back, out=grad_complex[window])
         return grad_qkv, None, None
 
@@ -266,7 +266,7 @@ def _turned_spikes(table: Tensor, row: Tensor, rotation: Tensor) -> tuple[Tensor
     return key, value
 
 
-def _softmax_of_products(query: Tensor, key: Tensor, *, keep: bool) -> Tensor:
+def softmax_of_products(query: Tensor, key: Tensor, *, keep: bool = False) -> Tensor:
     """softmax(q · k) over the keys, (H, L, n); in memory of its own if it is to be kept."""
     shape = (*query.shape[:2], key.shape[1])
     scores = query.new_empty(shape) if keep else scratch("scores", *shape)
@@ -278,7 +278,7 @@ def _softmax_of_products(query: Tensor, key: Tensor, *, keep: bool) -> Tensor:
     return scores
 
 
-def _products(left: Tensor, right: Tensor, *, out: Tensor) -> Tensor:
+def products(left: Tensor, right: Tensor, *, out: Tensor) -> Tensor:
     """Write left (H, n, k) times the transpose of right (H, m, k), head by head, into out (H, n, m)."""
     if not pays(left[0], right[0]):
         return torch.bmm(left, right.transpose(1, 2), out=out)

@@ -7,7 +7,7 @@ token at the window's start and an END token at its end, so that silence is seen
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -161,25 +161,6 @@ class PoyoInputs:
         return PoyoInputs(unit, kind, times, self.offsets, session, queries)
 
 
-class Known(NamedTuple):
-    """What is the same in every window.
-
-    Attributes
-    ----------
-    when
-        Rotations of the latents, (L, d/2).
-    start, query
-        The latents before they read, (L, D), and their rotated queries, (H, L, d).
-    table
-        Keys and values of (unit, type) pairs, (pairs, 2, H, d).
-    """
-
-    when: Tensor
-    start: Tensor
-    query: Tensor
-    table: Tensor
-
-
 class Poyo(nn.Module):
     """The model.
 
@@ -226,43 +207,30 @@ class Poyo(nn.Module):
         self.decoder_ffn = FeedForward(dim, dropout=config.ffn_dropout)
         self.readout = nn.Linear(dim, dim_out)
 
-    def forward(self, inputs: PoyoInputs, known: "Known | None" = None) -> Tensor:
-        """Return the outputs at the query times, (B, Q, dim_out).
-
-        With `known`, units are numbered as they were for `prepare`, and its weights are used.
-        """
-        if known is None:
-            table, row = self._token_table(inputs)
-            known = self._known(table)
-        else:
-            row = inputs.unit * _N_TYPES + inputs.kind
-        latents = self.latents(inputs, known, row)  # (B, L, D)
+    def forward(self, inputs: PoyoInputs) -> Tensor:
+        """Return the outputs at the query times, (B, Q, dim_out)."""
+        when = self.rotary(self.latent_times_s)  # (L, d/2)
+        latents = self.latents(inputs, when)  # (B, L, D)
         query = self.session_embedding(inputs.session)[:, None]  # (B, 1, D)
-        read = self.decoder(query, self.rotary(inputs.query_times_s), latents, known.when)
+        read = self.decoder(query, self.rotary(inputs.query_times_s), latents, when)
         output = query + read  # (B, Q, D)
         return self.readout(output + self.decoder_ffn(output))
 
-    @torch.no_grad()
-    def prepare(self, units: Tensor) -> "Known":
-        """Compute once what depends on the weights and on which units there are, (units,) int64."""
-        tokens = self.unit_embedding(units)[:, None] + self.kind_embedding.weight  # (units, types, D)
-        return self._known(self.encoder.keys_and_values(tokens.flatten(0, 1)))
-
-    def _known(self, table: Tensor) -> "Known":
-        when = self.rotary(self.latent_times_s)
-        start = self.latent_embedding.weight.repeat(len(when) // self.config.latents_per_step, 1)
-        return Known(when, start, self.encoder.queries(start, when), table)
-
-    def latents(self, inputs: PoyoInputs, known: "Known", row: Tensor) -> Tensor:
-        """Return the latents after the last self-attention layer, (B, L, D); `row` (n,) is of the table."""
-        when, start, query, table = known
-        read = self.encoder.attend(query, when, table, row, self.rotary(inputs.times_s), inputs.offsets)
-        latents = start + read  # (B, L, D)
+    def latents(self, inputs: PoyoInputs, when: Tensor) -> Tensor:
+        """Return the latents after the last self-attention layer, (B, L, D)."""
+        start = self.first_latents()  # (L, D)
+        table, row = self._token_table(inputs)
+        latents = start + self.encoder(start, when, table, row, self.rotary(inputs.times_s), inputs.offsets)
         latents = latents + self.encoder_ffn(latents)
         for attention, feed_forward in self.layers:  # pyright: ignore
             latents = latents + self.dropout(attention(latents, when))
             latents = latents + self.dropout(feed_forward(latents))
         return latents
+
+    def first_latents(self) -> Tensor:
+        """Return the latents before they read, (L, D)."""
+        n_steps = len(self.latent_times_s) // self.config.latents_per_step
+        return self.latent_embedding.weight.repeat(n_steps, 1)
 
     def _token_table(self, inputs: PoyoInputs) -> tuple[Tensor, Tensor]:
         """Return keys and values of (unit, type) pairs, and the row of every token.

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from neuroloom.decoding.poyo import Known, Poyo, PoyoInputs
+from neuroloom.decoding.poyo import Poyo, PoyoInputs
 from neuroloom.decoding.poyo_data import PoyoData
 from neuroloom.decoding.tokens import Windows, tokenize
 
@@ -57,10 +57,10 @@ def predict_causally(model: Poyo, data: PoyoData, *, bin_s: float, classes: bool
     return np.concatenate(values)
 
 
-def run(model: Poyo, inputs: PoyoInputs, *, classes: bool, known: Known | None = None) -> np.ndarray:
+def run(model: Poyo, inputs: PoyoInputs, *, classes: bool) -> np.ndarray:
     """Return the network's outputs (B, Q, dimensions), or probabilities (B, Q, classes), float64."""
     with torch.inference_mode():
-        values = model(inputs.to(model.readout.weight.device), known).float()
+        values = model(inputs.to(model.readout.weight.device)).float()
         if classes:
             values = values.softmax(-1)
     return values.cpu().numpy().astype(np.float64)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from neuroloom.decoding.poyo_predict import run
+from neuroloom.decoding.poyo_online import OnlinePoyo
 from neuroloom.decoding.tokens import Train, Windows, tokenize
 from neuroloom.errors import DataError, UnknownUnit
 
@@ -56,12 +56,18 @@ class SpikeStream:
         self._row = decoder.sessions_.index(session_id)
         units, model = decoder.units_[session_id], decoder.model_
         self._rows = {unit: row for row, unit in enumerate(units)}
-        self._all_rows = np.arange(len(units))
-        rows = torch.tensor([decoder.rows_[unit] for unit in units], device=model.readout.weight.device)
-        with torch.inference_mode():
-            self._known = model.prepare(rows)
+        self._all_rows = np.array([decoder.rows_[unit] for unit in units], dtype=np.int64)
+        self._query_s = np.array([model.config.context_s - decoder.bin_s / 2])
+        self._network: OnlinePoyo | None = None  # on a GPU the model itself, which has kernels for it
+        if model.readout.weight.device.type == "cpu":
+            self._network = OnlinePoyo(
+                model,
+                units=torch.from_numpy(self._all_rows),
+                session=self._row,
+                query_times_s=torch.from_numpy(self._query_s),
+            )
         self._scale = decoder.scales_[session_id]
-        self._context_s = decoder.model_.config.context_s
+        self._context_s = model.config.context_s
         self._times, self._units = np.zeros(0), np.zeros(0, dtype=np.int64)
         self._now_s = -np.inf
         self._output(0.0)  # the first output costs a hundred times the next ones
@@ -137,11 +143,20 @@ class SpikeStream:
         return values
 
     def _output(self, now_s: float) -> np.ndarray:
-        start_s = now_s - self._context_s
-        spikes = Train(self._times, self._units, self._all_rows, self._row)
-        window = Windows(*(np.array([each]) for each in (0, start_s, self._start_s, now_s)))
-        query = np.array([[self._context_s - self._decoder.bin_s / 2]])
-        inputs = tokenize([spikes], window, query, context_s=self._context_s)
-        classes = self._decoder.target_.task == "classification"
-        values = run(self._decoder.model_, inputs, classes=classes, known=self._known)[0, 0]
-        return values if classes else values * self._scale.spread + self._scale.mean
+        begin_s = now_s - self._context_s
+        seen = slice(*np.searchsorted(self._times, (max(begin_s, self._start_s), now_s)))
+        values = self._outputs_of(self._units[seen], self._times[seen] - begin_s)
+        if self._decoder.target_.task == "classification":
+            return values.softmax(-1).numpy()
+        return values.numpy() * self._scale.spread + self._scale.mean
+
+    @torch.inference_mode()
+    def _outputs_of(self, unit: np.ndarray, times_s: np.ndarray) -> torch.Tensor:
+        """Return the network's output, float64, from the spikes of one window: unit (n,), times_s (n,)."""
+        if self._network is not None:
+            return self._network(torch.from_numpy(unit), torch.from_numpy(times_s))[0].double()
+        model = self._decoder.model_
+        spikes = Train(times_s, self._all_rows[unit], self._all_rows, self._row)
+        window = Windows(*(np.array([each]) for each in (0, 0.0, -np.inf, np.inf)))
+        inputs = tokenize([spikes], window, self._query_s[None], context_s=self._context_s)
+        return model(inputs.to(model.readout.weight.device))[0, 0].double().cpu()
