@@ -220,3 +220,46 @@ def test_an_unknown_mode_and_a_head_without_rows_are_refused(tuned_session):
         fitted.adapt(tuned_session(id="b"))
     new = tuned_session(id="b")
     assert np.isfinite(probabilities(fitted.adapt(new, mode="interaction", steps=1), new)).all()
+
+
+def unlabelled(session):
+    """Return a session without trials."""
+    return Session.from_arrays(
+        id=session.id,
+        spike_times_s={key: session.spikes[key].t for key in session.spikes.index},
+        time_support=session.time_support,
+    )
+
+
+def test_hidden_bins_are_filled_in_before_any_label_is_known():
+    # Two units follow each other, so that one tells the other's hidden bins; S can see it, T cannot.
+    random = np.random.default_rng(0)
+    wave = np.repeat(random.poisson(5.0, (400, 1)), 4, axis=1)
+    session = Session.from_counts(wave, bin_size_s=0.1, id="a")
+    fitted = decoder(steps=200, learning_rate=0.01).pretrain(session)
+    records = [row["validation_loss"] for row in fitted.training_.records if "validation_loss" in row]
+    # T says the mean, an error of half the variance each (counts are scaled by a pooled spread).
+    assert records[-1] < 0.6 * records[0]
+
+
+def test_pretraining_is_where_the_next_fit_starts(tuned_session):
+    session = tuned_session()
+    rested = decoder(steps=1).pretrain(unlabelled(session), steps=3)
+    found, rested.learning_rate = rested.pretrained_, 1e-12
+    rested.fit([tuned_session(id="b", n_units=3), session])
+    assert torch.allclose(rested.model_.embed.weight, found.weights["embed.weight"], atol=1e-6)
+    here, there = rested.rows_[session.unit_ids[2]], found.rows[session.unit_ids[2]]
+    assert here != there
+    table = rested.model_.shift_table.weight
+    assert torch.allclose(table[here], found.weights["shift_table.weight"][there], atol=1e-6)
+    again = decoder(steps=1, learning_rate=1e-12).fit(session)
+    assert not torch.allclose(again.model_.embed.weight, found.weights["embed.weight"], atol=1e-6)
+
+
+def test_pretraining_refuses_what_hides_nothing_and_another_size(tuned_session):
+    with pytest.raises(DataError, match=r"masked_fraction 0\.0"):
+        decoder().pretrain(tuned_session(), masked_fraction=0.0)
+    fitted = decoder(steps=1).pretrain(tuned_session())
+    fitted.config = {**TINY, "dim": 8}
+    with pytest.raises(DataError, match="call pretrain again"):
+        fitted.fit(tuned_session())

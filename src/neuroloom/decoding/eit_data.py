@@ -84,6 +84,20 @@ class EITData:
         borders = [each.stretch for each in self.sessions]
         return cut_sequences(borders, n_bins=n_bins, warmup=0, step=step, wanted=wanted)
 
+    def split(self, fraction: float) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Return which bins of each session are learned and which decide: the last part, if long enough."""
+        first, last = [], []
+        for bins in self.sessions:
+            everything = np.ones(len(bins.known), dtype=bool)
+            train, decide = everything, ~everything
+            if fraction:
+                train, decide = inner_validation(bins.stretch, fraction=fraction, gap=0)
+            if not ((train & bins.known).any() and (decide & bins.known).any()):
+                train, decide = everything, ~everything  # too short to be split
+            first.append(train)
+            last.append(decide)
+        return first, last
+
     def objectives(
         self, n_bins: int, *, validation_fraction: float, alone: bool = False
     ) -> tuple[Objective, Objective | None]:
@@ -98,16 +112,7 @@ class EITData:
         alone
             Whether only the readout of T learns.
         """
-        first, last = [], []
-        for bins in self.sessions:
-            everything = np.ones(len(bins.known), dtype=bool)
-            train, decide = everything, ~everything
-            if validation_fraction:
-                train, decide = inner_validation(bins.stretch, fraction=validation_fraction, gap=0)
-            if not ((train & bins.known).any() and (decide & bins.known).any()):
-                train, decide = everything, ~everything  # too short to be split
-            first.append(train)
-            last.append(decide)
+        first, last = self.split(validation_fraction)
 
         def loss(model: nn.Module, prepared: Prepared) -> tuple[Tensor, Tensor]:
             outputs = model(prepared.inputs)

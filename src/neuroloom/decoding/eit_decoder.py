@@ -13,16 +13,19 @@ from neuroloom.decoding.eit_adapt import STAGES, Mode, add_outputs, extend, only
 from neuroloom.decoding.eit_data import EITData
 from neuroloom.decoding.eit_files import load_weights, pack_scales, pack_weights, unpack_scales
 from neuroloom.decoding.eit_predict import mean_attention, predict_windows
-from neuroloom.decoding.estimator import Decoder
+from neuroloom.decoding.eit_pretraining import fill
+from neuroloom.decoding.estimator import listed
 from neuroloom.decoding.poyo_adapt import weights_from
 from neuroloom.decoding.poyo_sessions import OutputScale
+from neuroloom.decoding.shared_network import NetworkDecoder
 from neuroloom.decoding.targets import Task, find_target
+from neuroloom.decoding.units import parts_by_id
 from neuroloom.errors import DataError
 from neuroloom.sessions.session import Session
-from neuroloom.training.loop import TrainConfig, TrainResult, train
+from neuroloom.training.loop import TrainResult, train
 
 
-class EITDecoder(Decoder):
+class EITDecoder(NetworkDecoder):
     """Individuals first, then the population (Liu et al., NeurIPS 2022); every unit is an individual.
 
     All sessions share the network; a unit has only rows in its tables. The last part of each session's
@@ -46,14 +49,8 @@ class EITDecoder(Decoder):
     validation_fraction, patience
         Share of the data that decides which weights are kept, and how many of 20 evaluations may pass
         without improvement; None never stops early. A fraction of 0 keeps the last weights.
-    precision
-        ``"float32"``, or ``"bfloat16"`` for autocast.
-    device
-        ``"auto"``, ``"cpu"`` or ``"cuda"``.
-    seed
-        Seed of weights, windows and dropout.
-    quiet
-        Whether to hide the progress bar.
+    precision, device, seed, quiet
+        As of `PoyoDecoder`.
 
     Attributes
     ----------
@@ -94,6 +91,46 @@ class EITDecoder(Decoder):
         self.unit_dropout = unit_dropout
         self.validation_fraction, self.patience = validation_fraction, patience
         self.precision, self.device, self.seed, self.quiet = precision, device, seed, quiet
+
+    def pretrain(
+        self,
+        sessions: Session | Sequence[Session],
+        *,
+        steps: int | None = None,
+        masked_fraction: float = 0.25,
+    ) -> Self:
+        """Learn from spikes alone, without the target: T and S fill in bins that are hidden from them.
+
+        The next `fit` starts from there, readouts apart. Its sessions may be others: units that were met here
+        keep their rows. What was learned is saved only once `fit` has used it.
+
+        Parameters
+        ----------
+        sessions
+            Sessions, with or without the target.
+        steps
+            Optimizer steps; None takes those of training.
+        masked_fraction
+            Share of the bins of every unit that is hidden.
+
+        Raises
+        ------
+        DataError
+            If an argument is out of range.
+        """
+        steps = self.steps if steps is None else steps
+        self.pretrained_, self.training_ = fill(
+            self.network_config(),
+            parts_by_id(listed(sessions)),
+            bin_s=self.bin_s,
+            n_bins=self._n_bins,
+            masked_fraction=masked_fraction,
+            validation_fraction=self.validation_fraction,
+            unit_dropout=self.unit_dropout,
+            settings=self._train_config(steps=steps, rate=self.learning_rate),
+            quiet=self.quiet,
+        )
+        return self
 
     def adapt(
         self,
@@ -196,6 +233,8 @@ class EITDecoder(Decoder):
         data = self._data(parts)
         with weights_from(self.seed, "eit", "weights"):
             self.model_ = self._new_model(config)
+        if hasattr(self, "pretrained_"):
+            self.pretrained_.give(self.model_, self.rows_)
         self.answers_ |= dict.fromkeys(parts, "interaction")
         self._train(data, steps=self.steps, rate=self.learning_rate, folder=folder)
 
@@ -224,18 +263,7 @@ class EITDecoder(Decoder):
             self.model_,
             training,
             validation=validation,
-            config=TrainConfig(
-                steps=steps,
-                batch_size=self.batch_size,
-                learning_rate=rate,
-                weight_decay=self.weight_decay,
-                evaluate_every=max(1, steps // 20),
-                patience=self.patience,
-                checkpoint_every=max(1, steps // 10),
-                seed=self.seed,
-                precision=self.precision,  # type: ignore[arg-type]
-                device=self.device,
-            ),
+            config=self._train_config(steps=steps, rate=rate),
             folder=folder,
             parameter_groups=lambda model: parameter_groups(model, weight_decay=self.weight_decay),
             data_fingerprint=self.data_fingerprint_,
@@ -246,12 +274,9 @@ class EITDecoder(Decoder):
 
     def _data(self, parts: Mapping[str, list[Session]]) -> EITData:
         """Give rows to new sessions and units, measure scales, and bin."""
+        self._number(parts)
         bins, rows, session_rows = [], [], []
         for session_id, sessions in parts.items():
-            if session_id not in self.sessions_:
-                self.sessions_.append(session_id)
-            for unit in self.units_[session_id]:
-                self.rows_.setdefault(unit, len(self.rows_))
             scale, joined = join_parts(
                 sessions, self.target_, unit_ids=self.units_[session_id], bin_s=self.bin_s
             )

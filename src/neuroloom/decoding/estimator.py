@@ -81,7 +81,7 @@ class Decoder(ABC):
         DataError
             If there is nothing to learn from.
         """
-        sessions = _listed(sessions)
+        sessions = listed(sessions)
         self.target_ = find_target(sessions, self.target)
         self.units_: dict[str, list[str]] = {}
         self.findings_: list[Finding] = []
@@ -99,7 +99,7 @@ class Decoder(ABC):
             If the session lacks the target, or has it in another form than in training.
         """
         self._require_fitted()
-        sessions = _listed(session)
+        sessions = listed(session)
         found = find_target(sessions, self.target)
         new = set(found.classes) - set(self.target_.classes)
         if (found.task, found.columns) != (self.target_.task, self.target_.columns) or new:
@@ -314,7 +314,14 @@ def decoder_class(kind: str) -> type[Decoder]:
     return _DEFINED[kind]
 
 
-def _listed(sessions: Session | Sequence[Session]) -> list[Session]:
+def listed(sessions: Session | Sequence[Session]) -> list[Session]:
+    """Return one session or several as a list.
+
+    Raises
+    ------
+    DataError
+        If there is none, or something else among them.
+    """
     listed = [sessions] if isinstance(sessions, Session) else list(sessions)
     if not listed or not all(isinstance(each, Session) for each in listed):
         raise DataError(
