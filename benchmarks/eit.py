@@ -1,134 +1,205 @@
-"""EIT on two pairs of bodies under gravity: who is tied to whom, and which body is the heavier of its pair.
+"""EIT on many-body systems: who is tied to whom, which body is of which type, and both.
 
-500 trials of 50 points, each system cropped to 10 points at a random start, positions alone; the first 400
-trials train, the last 100 test in all 24 orders of the bodies. Three ways to answer:
+Two pairs of bodies under gravity, 500 trials of 50 points, each system cropped to 10 points at a random
+start, positions alone; the first 400 trials train, the last 100 test in all 24 orders of the bodies. The
+answer is the class of the order: one of 3 (connection), 6 (type: which two are the heavier of their pairs) or
+12 (both).
 
-- EIT by pairs and individuals: log-odds of every pair (or body), which hold for any order and number.
-  The class is the most likely of the 3 pairings (or of the 6 choices of the two heavier bodies).
-- EIT concatenated: the class of the order, with an embedding and a weight for each place, as released; in all
-  24 orders.
-- The peer: a plain PyTorch TransformerEncoder over time that takes all bodies of a moment as one token
-  (NDT-like: 64 wide, learned place in time, 2 layers; the released one is 8 wide), with all 24 orders.
+- EIT by parts: log-odds of every pair and body, which hold for any order and number; the most likely class
+  of those that there are. Each trial comes in the order in which it was simulated.
+- EIT concatenated: the class itself, with an embedding and a weight for each place, as released; all 24
+  orders of every training trial.
+- The peer: an NDT-like transformer over the concatenated population, with one random order of every
+  training trial, and with all 24 (as in the paper, which lets it learn every order). For connection also
+  with 16 of the 24, tested on the other 8.
 
-Chance is 1/3 for connections and 1/6 for types. All models learn from the same `--crops` crops of every
-training trial; steps and rates are in the conditions, and were not chosen on the test trials.
+Attention: the area under the ROC curve of attention between bodies as a guess of the true graph, on test
+trials; of the mean over heads, and of the head that is best on training trials. Then more bodies than were
+ever met, and two triples of bodies (crops of 50 of 200 points, 10 classes of connection; types leave no trace
+there).
 
-    OMP_NUM_THREADS=1 python benchmarks/eit.py --seed 0 --json eit.json
+All learn from the same --crops crops of every training trial. Steps and rates were not chosen on test trials.
+--kept names a file of finished results: the same command goes on from it.
+
+    OMP_NUM_THREADS=1 python benchmarks/eit.py --cache trials --kept kept.json --json eit.json
 """
 
 import argparse
-import time
+from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+from kept import Kept
 from table import Row, conditions, finish
-from torch import nn
 
 from neuroloom import EITClassifier
-from neuroloom.simulation.many_body import simulate_many_body, two_body
+from neuroloom.decoding.baselines import PopulationClassifier
+from neuroloom.decoding.eit_attention import best_head, interaction_auc
+from neuroloom.seeds import stream
+from neuroloom.simulation.many_body import ManyBody, simulate_many_body, three_body, two_body
 from neuroloom.simulation.many_body_trials import ManyBodyTrials, Question
 from neuroloom.threads import set_threads
 
-PAIRINGS = [((0, 1), (2, 3)), ((0, 2), (1, 3)), ((0, 3), (1, 2))]
-HEAVIER = list(combinations(range(4), 2))
+QUESTIONS: tuple[Question, ...] = ("connection", "type", "both")
+CHANCE = {"connection": 1 / 3, "type": 1 / 6, "both": 1 / 12}
 EIT_SIZE: dict[str, Any] = {"individual_depth": 1, "interaction_depth": 1, "interaction_dropout": 0.0}
+N_TRAIN, N_UNSEEN = 400, 8
 
 
-def together(parts: list[ManyBodyTrials], field: str) -> np.ndarray:
+class Trials:
+    """Trials of one seed: some crops of those that train, and those that test in many orders."""
+
+    def __init__(self, config: ManyBody, seed: int, args: argparse.Namespace, *, n_steps: int, n_orders: int):
+        trials = simulate_many_body(config, 500, seed=seed, cache=args.cache)
+        self.seed, self.n_orders = seed, n_orders
+        self.learn = [trials[:N_TRAIN].crop(n_steps, seed=crop) for crop in range(args.crops)]
+        self.test = trials[N_TRAIN:].crop(n_steps, seed=1000).in_orders(n_orders, seed=seed)
+
+    def ordered(self, orders: str) -> list[ManyBodyTrials]:
+        """Return the training trials in one random order each, in all, or in those that are not held out."""
+        if orders == "all":
+            return [part.in_orders(self.n_orders, seed=self.seed) for part in self.learn]
+        if orders == "most":
+            return [part.in_orders()[~self.unseen(len(part))] for part in self.learn]
+        random = stream(self.seed, "one order")
+        drawn = np.argsort(random.random((N_TRAIN, self.learn[0].n_bodies)), axis=1)
+        return [part.reorder(drawn) for part in self.learn]
+
+    def unseen(self, n_trials: int) -> np.ndarray:
+        """Say which of the trials in all 24 orders have one that is held out."""
+        held_out = np.isin(np.arange(24), stream(self.seed, "unseen").permutation(24)[:N_UNSEEN])
+        return np.tile(held_out, n_trials)
+
+
+def field(parts: list[ManyBodyTrials], name: str) -> np.ndarray:
     """Return a field of several sets of trials, end to end."""
-    return np.concatenate([getattr(part, field) for part in parts])
+    return np.concatenate([getattr(part, name) for part in parts])
 
 
-class OneToken(nn.Module):
-    """All bodies of a moment as one token; a transformer over time; classes at every moment."""
-
-    def __init__(self, n_numbers: int, n_steps: int, n_classes: int, *, width: int = 64):
-        super().__init__()
-        self.enter = nn.Linear(n_numbers, width)
-        self.place = nn.Parameter(torch.randn(1, n_steps, width))
-        layer = nn.TransformerEncoderLayer(
-            width, nhead=4, dim_feedforward=4 * width, dropout=0.0, activation="gelu", batch_first=True,
-            norm_first=True,
-        )  # fmt: skip
-        self.encoder = nn.TransformerEncoder(layer, num_layers=2, enable_nested_tensor=False)
-        self.out = nn.Linear(width, n_classes)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x (B, T, bodies x 2) -> (B, T, classes)."""
-        return self.out(self.encoder(self.enter(x) + self.place))
+def partitions(n: int, size: int) -> list[tuple[tuple[int, ...], ...]]:
+    """Return every way to put `n` bodies into systems of one size."""
+    if not n:
+        return [()]
+    found = []
+    for rest in combinations(range(1, n), size - 1):
+        left = [body for body in range(1, n) if body not in rest]
+        for others in partitions(len(left), size):
+            found.append(((0, *rest), *(tuple(left[body] for body in each) for each in others)))
+    return found
 
 
-def wide(trials: np.ndarray) -> torch.Tensor:
-    """Return positions (trials, bodies, T, 2) as (trials, T, bodies x 2)."""
-    x = torch.from_numpy(trials.astype(np.float32)).transpose(1, 2)
-    return x.flatten(2)
+def most_likely(question: Question, pair: np.ndarray, heavy: np.ndarray, *, size: int) -> np.ndarray:
+    """Return the most likely class of every trial, a row of numbers each: systems, roles or both.
+
+    Parameters
+    ----------
+    question
+        What is asked.
+    pair, heavy
+        Log-odds of every pair (trials, bodies, bodies) and body (trials, bodies).
+    size
+        Bodies of a system.
+    """
+    n = pair.shape[1]
+    choices = []
+    for systems in partitions(n, size):
+        system = np.zeros(n, dtype=int)
+        for number, bodies in enumerate(systems):
+            system[list(bodies)] = number
+        if question == "connection":
+            choices.append((system, np.zeros(n, dtype=int)))
+            continue
+        for place in np.ndindex(*[size] * len(systems)):
+            role = np.zeros(n, dtype=int)
+            role[[bodies[at] for bodies, at in zip(systems, place, strict=True)]] = 1
+            choices.append((system, role))
+    score = np.zeros((len(pair), len(choices)))
+    first, second = np.triu_indices(n, 1)
+    for number, (system, role) in enumerate(choices):
+        if question != "type":
+            tied = system[first] == system[second]
+            score[:, number] += pair[:, first[tied], second[tied]].sum(axis=1)
+        score[:, number] += heavy[:, role == 1].sum(axis=1)
+    best = score.argmax(axis=1)
+    return np.array([[*(system[:, None] == system).ravel(), *role] for system, role in choices])[best]
 
 
-def peer(
-    learn: list[ManyBodyTrials], y: np.ndarray, test: np.ndarray, args: argparse.Namespace
-) -> np.ndarray:
-    """Train the plain transformer and return its classes of the test trials."""
-    torch.manual_seed(args.seed)
-    x, labels = wide(together(learn, "positions")), torch.from_numpy(y)
-    model = OneToken(x.shape[2], x.shape[1], int(y.max()) + 1)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=args.peer_rate, weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, args.peer_rate, total_steps=args.peer_steps, pct_start=0.1
-    )
-    for _ in range(args.peer_steps):
-        chosen = torch.randint(len(x), (64,))
-        outputs = model(x[chosen])
-        loss = nn.functional.cross_entropy(
-            outputs.transpose(1, 2), labels[chosen][:, None].expand(-1, x.shape[1])
-        )
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-    model.eval()
-    with torch.no_grad():
-        return model(wide(test)).mean(dim=1).argmax(dim=1).numpy()
+def odds(p: np.ndarray) -> np.ndarray:
+    """Return log-odds."""
+    p = np.clip(p, 1e-9, 1 - 1e-9)
+    return np.log(p) - np.log1p(-p)
 
 
-def by_parts(
-    question: Question, parts: list[ManyBodyTrials], test: ManyBodyTrials, args: argparse.Namespace
-) -> tuple[float, float, EITClassifier]:
-    """Train EIT on pairs or bodies; return its share of right classes, of right parts, and the model."""
-    answer, field = ("pair", "interactions") if question == "connection" else ("individual", "role")
-    model = eit(answer, args).fit(
-        together(parts, "positions"), together(parts, field), groups=together(parts, "trial")
-    )
-    p = np.asarray(model.predict_proba(test.positions))
-    row = np.arange(len(test))[:, None]
-    if question == "connection":
-        odds = np.log(np.clip(p, 1e-9, 1)) - np.log(np.clip(1 - p, 1e-9, 1))
-        guess = np.stack([odds[:, a, b] + odds[:, c, d] for (a, b), (c, d) in PAIRINGS], axis=1).argmax(
-            axis=1
-        )
-        first = np.array([pairs[0] for pairs in PAIRINGS])[guess]
-        right = np.ptp(test.system[row, first], axis=1) == 0
-    else:
-        odds = np.log(np.clip(p[..., 1], 1e-9, 1)) - np.log(np.clip(p[..., 0], 1e-9, 1))
-        guess = np.stack([odds[:, a] + odds[:, b] for a, b in HEAVIER], axis=1).argmax(axis=1)
-        right = test.role[row, np.array(HEAVIER)[guess]].all(axis=1)
-    return float(right.mean()), model.score(test.positions, getattr(test, field)), model
-
-
-def eit(answer: Any, args: argparse.Namespace) -> EITClassifier:
+def eit(answer: Any, args: argparse.Namespace, seed: int, *, steps: int) -> EITClassifier:
     """Return an estimator of the benchmark's size."""
     return EITClassifier(
-        answer,
-        identity=answer == "concatenated",
-        config=EIT_SIZE,
-        steps=args.steps,
-        learning_rate=args.rate,
-        device="cpu",
-        seed=args.seed,
-        quiet=True,
+        answer, identity=answer == "concatenated", config=EIT_SIZE, steps=steps, learning_rate=args.rate,
+        device="cpu", seed=seed, quiet=True,
+    )  # fmt: skip
+
+
+def by_parts(trials: Trials, args: argparse.Namespace, *, size: int, steps: int) -> dict[str, float]:
+    """Train EIT on pairs (and bodies); return shares of right classes, and what attention tells."""
+    x, test = field(trials.learn, "positions"), trials.test
+    pairs = eit("pair", args, trials.seed, steps=steps)
+    pairs.fit(x, field(trials.learn, "interactions"), groups=field(trials.learn, "trial"))
+    pair = odds(np.asarray(pairs.predict_proba(test.positions)))
+    heavy, asked = np.zeros(pair.shape[:2]), QUESTIONS[:1]
+    if size == 2:
+        bodies = eit("individual", args, trials.seed, steps=steps)
+        bodies.fit(x, field(trials.learn, "role"), groups=field(trials.learn, "trial"))
+        heavy, asked = odds(np.asarray(bodies.predict_proba(test.positions))[..., 1]), QUESTIONS
+    found: dict[str, float] = {}
+    for question in asked:
+        guess = most_likely(question, pair, heavy, size=size)
+        same = (test.system[:, :, None] == test.system[:, None]).reshape(len(test), -1)
+        role = test.role if question != "connection" else np.zeros_like(test.role)
+        right = (guess[:, same.shape[1] :] == role).all(axis=1)
+        if question != "type":
+            right &= (guess[:, : same.shape[1]] == same).all(axis=1)
+        found[question] = float(right.mean())
+    found |= attention(pairs, trials)
+    if size == 2:
+        for n_systems in (3, 4):
+            more = simulate_many_body(two_body(systems=(2,) * n_systems), 100, seed=trials.seed + 1)
+            more = more.crop(10, seed=1000)
+            found[f"pairs among {2 * n_systems}"] = pairs.score(more.positions, more.interactions)
+            told = np.asarray(pairs.predict_proba(more.positions))
+            found[f"area, pairs among {2 * n_systems}"] = float(interaction_auc(told, more.interactions))
+    return found
+
+
+def attention(model: EITClassifier, trials: Trials) -> dict[str, float]:
+    """Return the area under the curve of attention: of the mean over heads, and of the best head."""
+    learn = trials.learn[0]
+    layer, head = best_head(list(np.asarray(model.attention(learn.positions))), list(learn.interactions))
+    weights, graph = np.asarray(model.attention(trials.test.positions)), list(trials.test.interactions)
+    return {
+        "attention, mean of heads": float(interaction_auc(list(weights.mean(axis=(1, 2))), graph)),
+        "attention, best head": float(interaction_auc(list(weights[:, layer, head]), graph)),
+    }
+
+
+def of_orders(
+    model: Any, trials: Trials, question: Question, orders: str, *, look: bool = False
+) -> dict[str, float]:
+    """Train a model on classes of orders; return its share of right classes of the test trials."""
+    parts = trials.ordered(orders)
+    # Classes are numbered among those that are met, so all are labelled together.
+    sets = [*parts, trials.test]
+    joined = ManyBodyTrials(
+        *(field(sets, name) for name in ManyBodyTrials.__dataclass_fields__ if name != "times"),
+        times=trials.test.times,
     )
+    labels = joined.labels(question)
+    n = len(labels) - len(trials.test)
+    model.fit(joined.positions[:n], labels[:n], groups=joined.trial[:n])
+    right = model.predict(trials.test.positions) == labels[n:]
+    if orders == "most":
+        right = right[trials.unseen(100)]
+    return {"accuracy": float(right.mean())} | (attention(model, trials) if look else {})
 
 
 def main() -> None:
@@ -136,67 +207,95 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--questions", nargs="+", default=["connection", "type"])
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=4000, help="of EIT")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--steps", type=int, default=3000, help="of EIT")
     parser.add_argument("--rate", type=float, default=3e-3, help="of EIT")
-    parser.add_argument("--peer-steps", type=int, default=20000)
-    parser.add_argument("--peer-rate", type=float, default=3e-3)
+    parser.add_argument("--peer-steps", type=int, default=20000, help="with all orders; a quarter with one")
+    parser.add_argument("--peer-rate", type=float, default=1e-3)
     parser.add_argument("--crops", type=int, default=8, help="crops of every training trial")
+    parser.add_argument("--triple-steps", type=int, default=1500, help="of EIT on two triples")
     parser.add_argument("--cache", type=Path, help="folder that keeps the simulated trials")
+    parser.add_argument("--kept", type=Path, help="file of finished results")
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs")
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write the rows as JSON")
     args = parser.parse_args()
     if args.quick:
-        args.steps, args.peer_steps, args.crops = 20, 20, 1
+        args.seeds, args.steps, args.peer_steps, args.crops, args.triple_steps = [0], 5, 20, 1, 2
     set_threads(1)
-    trials = simulate_many_body(two_body(), 500, seed=args.seed, cache=args.cache)
-    parts = [trials[:400].crop(10, seed=crop) for crop in range(args.crops)]
-    test = trials[400:].crop(10, seed=1000).in_orders()
-    ordered = [part.in_orders() for part in parts]
-    rows: list[Row] = []
-    questions: tuple[tuple[Question, float], ...] = (("connection", 1 / 3), ("type", 1 / 6))
-    for question, chance in questions:
-        if question not in args.questions:
-            continue
-        # All have all orders, so that classes have the same numbers.
-        labels = [part.labels(question) for part in (*ordered, test)]
-        true = labels.pop()
-        began = time.process_time()
-        right, of_parts, model = by_parts(question, parts, test, args)
-        eit_s = time.process_time() - began
-        print(
-            f"{question}: by parts {right:.3f} ({of_parts:.3f} of the parts), {eit_s:.0f} CPU s", flush=True
-        )
-        began = time.process_time()
-        theirs = float((peer(ordered, np.concatenate(labels), test.positions, args) == true).mean())
-        peer_s = time.process_time() - began
-        print(f"{question}: peer {theirs:.3f}, {peer_s:.0f} CPU s", flush=True)
-        began = time.process_time()
-        flat = eit("concatenated", args).fit(
-            together(ordered, "positions"), np.concatenate(labels), groups=together(ordered, "trial")
-        )
-        released = float(flat.score(test.positions, true))
-        about = conditions(
-            "torch", seed=args.seed, chance=round(chance, 3), peer="plain TransformerEncoder, one token",
-            steps=args.steps, rate=args.rate, peer_steps=args.peer_steps, peer_rate=args.peer_rate,
-            crops=args.crops, cpu_s=[round(eit_s), round(peer_s), round(time.process_time() - began)],
+    kept = Kept(args.kept)
+    found: dict[str, list[float]] = {}
+
+    def note(group: str, seed: int, compute: Callable[[], dict[str, float]]) -> None:
+        for name, value in kept(f"{group}, seed {seed}", compute).items():
+            found.setdefault(f"{group}: {name}", []).append(value)
+
+    for seed in args.seeds:
+        pairs = Trials(two_body(), seed, args, n_steps=10, n_orders=24)
+        triples = Trials(three_body(), seed, args, n_steps=50, n_orders=24)
+        triples.learn = triples.learn[:2]
+
+        def peer(steps: int, seed: int = seed) -> PopulationClassifier:
+            rate = args.peer_rate
+            return PopulationClassifier(steps=steps, learning_rate=rate, device="cpu", seed=seed, quiet=True)
+
+        def whole(steps: int, seed: int = seed) -> EITClassifier:
+            return eit("concatenated", args, seed, steps=steps)
+
+        many, few = args.peer_steps, args.peer_steps // 4
+        note("two pairs, EIT by parts", seed, lambda: by_parts(pairs, args, size=2, steps=args.steps))  # noqa: B023
+        name = "two pairs, EIT concatenated, all orders"
+        note(
+            f"{name}, connection", seed,
+            lambda: of_orders(whole(args.steps), pairs, "connection", "all", look=True),  # noqa: B023
         )  # fmt: skip
-        rows.append(Row(f"{question}: EIT by parts", right, theirs, "accuracy", right / theirs, about))
-        rows.append(
-            Row(f"{question}: EIT concatenated", released, theirs, "accuracy", released / theirs, about)
-        )
-        rows.append(Row(f"{question}: right pairs or bodies", of_parts, None, "accuracy", None, about))
-        print(f"{question}: concatenated {released:.3f}", flush=True)
-        if question == "connection":
-            three = simulate_many_body(two_body(systems=(2, 2, 2)), 100, seed=args.seed + 1).crop(
-                10, seed=1000
-            )
-            more = model.score(three.positions, three.interactions)
-            rows.append(
-                Row("connection: pairs among 6 bodies, never met", more, None, "accuracy", None, about)
-            )
-    finish(rows, args)
+        for question in QUESTIONS:
+            for orders, steps in (("one", few), ("all", many)):
+                note(
+                    f"two pairs, peer, {orders} order{'s' * (orders == 'all')}, {question}", seed,
+                    lambda q=question, o=orders, s=steps: of_orders(peer(s), pairs, q, o),  # noqa: B023
+                )  # fmt: skip
+        note(
+            "two pairs, peer, 8 unseen orders, connection", seed,
+            lambda: of_orders(peer(many), pairs, "connection", "most"),  # noqa: B023
+        )  # fmt: skip
+        note(
+            "two triples, EIT by parts", seed,
+            lambda: by_parts(triples, args, size=3, steps=args.triple_steps),  # noqa: B023
+        )  # fmt: skip
+        note(
+            "two triples, peer, 24 orders, connection", seed,
+            lambda: of_orders(peer(few), triples, "connection", "all"),  # noqa: B023
+        )  # fmt: skip
+    finish(table(found, args), args)
+
+
+def table(found: dict[str, list[float]], args: argparse.Namespace) -> list[Row]:
+    """Return a row for each result, and for each question the peers beside EIT by parts."""
+    mean = {name: float(np.mean(each)) for name, each in found.items()}
+
+    def about(*names: str, **more: Any) -> dict[str, Any]:
+        sizes = {name: vars(args)[name] for name in ("steps", "rate", "peer_steps", "peer_rate", "crops")}
+        each = {name: [round(value, 4) for value in found[name]] for name in names}
+        return conditions("torch", seeds=args.seeds, each=each, **sizes, **more)
+
+    rows = []
+    for question in QUESTIONS:
+        ours = f"two pairs, EIT by parts: {question}"
+        for orders in ("one order", "all orders"):
+            theirs = f"two pairs, peer, {orders}, {question}: accuracy"
+            told = about(ours, theirs, chance=round(CHANCE[question], 3), peer=f"NDT-like, {orders}")
+            rows.append(Row(ours, mean[ours], mean[theirs], "", mean[ours] / mean[theirs], told))
+    ours, theirs = rows[0].name, "two pairs, peer, 8 unseen orders, connection: accuracy"
+    told = about(ours, theirs, peer="NDT-like, 16 of 24 orders")
+    rows.append(Row(f"{ours}, unseen orders", mean[ours], mean[theirs], "", mean[ours] / mean[theirs], told))
+    ours, theirs = (
+        "two triples, EIT by parts: connection",
+        "two triples, peer, 24 orders, connection: accuracy",
+    )
+    told = about(ours, theirs, chance=0.1, peer="NDT-like, 24 orders")
+    rows.append(Row(ours, mean[ours], mean[theirs], "", mean[ours] / mean[theirs], told))
+    shown = {name for row in rows for name in row.conditions["each"]}
+    return rows + [Row(name, mean[name], conditions=about(name)) for name in mean if name not in shown]
 
 
 if __name__ == "__main__":

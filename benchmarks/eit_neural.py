@@ -41,11 +41,11 @@ GOALS = {"mihi": 0.87, "chewie": 0.83}
 TARGET, BIN_S, WINDOW = "direction", 0.1, 2
 EIT: dict[str, Any] = {
     "config": {"answer": "concatenated", "interaction_dropout": 0.5, "individual_dropout": 0.0},
-    "steps": 600,
-    "batch_size": 32,
+    "steps": 1000,
+    "batch_size": 16,
     "learning_rate": 3e-3,
     "weight_decay": 1e-2,
-    "unit_dropout": 0.0,
+    "unit_dropout": 0.5,
     "validation_fraction": 0.0,
 }
 NDT: dict[str, Any] = {"width": 64, "depth": 2, "dropout": 0.4, "steps": 1000, "learning_rate": 1e-3}
