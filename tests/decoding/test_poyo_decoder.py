@@ -129,6 +129,35 @@ def test_a_label_that_one_unit_tells_is_read_from_trials_as_long_as_the_context(
     assert decoder.score(test) > 0.95
 
 
+def test_labels_keep_the_last_weights_and_behaviours_the_best_unless_told_otherwise(sessions):
+    learn = sessions[0].restrict((0, 20))
+    best = [
+        _decoder(target, steps=4, **changes).fit(learn).training_.best_step
+        for target, changes in (
+            ("velocity", {}),
+            ("direction", {}),
+            ("direction", {"patience": 5}),
+            ("direction", {"validation_fraction": 0.2}),
+        )
+    ]
+    assert [each is not None for each in best] == [True, False, True, True]
+
+
+def test_spikes_that_come_from_counts_are_noticed_unless_the_settings_fit_them(sessions):
+    counts = np.random.default_rng(0).poisson(0.3, (1000, 20))
+    velocity = np.sin(np.arange(1000) / 10)
+    learn = Session.from_counts(counts, bin_size_s=0.01, id="counted", behavior={"velocity": velocity})
+
+    def remedies(session, target, **changes):
+        findings = _decoder(target, steps=1, **changes).fit(session).findings_
+        return [each.remedy for each in findings if "counts" in each.what]
+
+    assert "jitter_s" in remedies(learn, "velocity")[0]
+    assert remedies(learn, "velocity", jitter_s=0.01) == ["try shortest_period_s=0.02 or more"]
+    assert remedies(learn, "velocity", jitter_s=0.01, shortest_period_s=0.02) == []
+    assert remedies(sessions[0].restrict((0, 20)), "velocity") == []
+
+
 def test_fitting_twice_gives_the_same_bits(sessions):
     first, second = (
         _decoder(steps=4, unit_dropout=(5, 10, 20), jitter_s=0.01).fit(sessions[0].restrict((0, 20)))

@@ -79,6 +79,8 @@ class Fit:
     """POYO reads only what came before each output, as `neuroloom decode stream` will."""
     context_s: float | None = None
     """Length of POYO's windows in seconds."""
+    shortest_period_s: float | None = None
+    """The shortest period of POYO's time embedding; some bin widths, for spikes that come from counts."""
     window_s: float | None = None
     """Length of EIT's windows, or of the recurrent network's sequences, in seconds."""
     steps: int | None = None
@@ -202,6 +204,7 @@ class Adapt:
         decoder = load_decoder(self.decoder)
         sessions = read_sessions(self.session, target=decoder.target)
         options = {"mode": self.mode, "steps": self.steps, "learning_rate": self.learning_rate}
+        n_findings = len(decoder.findings_)
         held_out = adapt_and_evaluate(
             decoder,
             sessions,
@@ -210,6 +213,7 @@ class Adapt:
             minutes=self.minutes,
         )
         decoder.save(self.out)
+        console.show_findings(decoder.findings_[n_findings:])
         for id, result in held_out.items():
             show_scores(id, result.scores, when="held-out ")
         console.wrote(self.out, "adapted decoder")

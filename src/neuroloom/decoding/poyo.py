@@ -6,7 +6,7 @@ other and are then read by queries (session embedding, at the output times). Eac
 token at the window's start and an END token at its end, so that silence is seen.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -103,8 +103,8 @@ CONFIGS = {
 }
 
 
-def poyo_config(config: str | PoyoConfig, *, context_s: float | None = None) -> PoyoConfig:
-    """Return a named configuration, or the one given, with another context if one is asked for.
+def poyo_config(config: str | PoyoConfig, **changes: float | None) -> PoyoConfig:
+    """Return a named configuration, or the one given, with other values of the fields that are not None.
 
     Raises
     ------
@@ -124,9 +124,7 @@ def poyo_config(config: str | PoyoConfig, *, context_s: float | None = None) -> 
                 remedy="choose one of them",
             )
         config = CONFIGS[config]
-    if context_s is None or context_s == config.context_s:
-        return config
-    return PoyoConfig(**{**config.as_dict(), "context_s": context_s})
+    return replace(config, **{name: value for name, value in changes.items() if value is not None})
 
 
 @dataclass(frozen=True)

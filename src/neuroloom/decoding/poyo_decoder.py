@@ -22,7 +22,7 @@ from neuroloom.decoding.poyo_adapt import (
 from neuroloom.decoding.poyo_curve import curve_rows
 from neuroloom.decoding.poyo_data import Outputs, PoyoData
 from neuroloom.decoding.poyo_predict import PIECE, predict_causally, predict_overlapping
-from neuroloom.decoding.poyo_sessions import OutputScale, outputs_of, train_of
+from neuroloom.decoding.poyo_sessions import OutputScale, counted_spikes, outputs_of, scale_of, train_of
 from neuroloom.decoding.streaming import SpikeStream
 from neuroloom.errors import CorruptArtifact, DataError
 from neuroloom.sessions.session import Session
@@ -32,8 +32,7 @@ from neuroloom.training.loop import TrainConfig, TrainResult, train
 class PoyoDecoder(Decoder):
     """One transformer for many sessions, with every spike a token (Azabou et al., NeurIPS 2023).
 
-    All sessions share everything but the embeddings of their units and their own. The last part of
-    each session's training data decides which weights are kept. Behaviours are scaled for each session.
+    All sessions share everything but the embeddings of their units and their own, and a behaviour's scale.
 
     Parameters
     ----------
@@ -41,8 +40,8 @@ class PoyoDecoder(Decoder):
         A behaviour, several (``"velocity+pupil"`` or a list; each at its own rate), or a trial label.
     config
         ``"small"``, ``"1.3M"``, ``"11.8M"``, a `PoyoConfig`, or a dictionary of its fields.
-    context_s
-        Length of the windows; None takes the config's.
+    context_s, shortest_period_s
+        Length of the windows, and the shortest period of the time embedding; None takes the config's.
     bin_s
         Time from one output to the next; any rate will do. In training and scoring an output is compared
         with the mean of the behaviour in its bin.
@@ -58,8 +57,9 @@ class PoyoDecoder(Decoder):
     weights
         A trial column or behaviour with the weight of each moment in the loss.
     validation_fraction, patience
-        Share of the data that decides which weights are kept, and how many of 20 evaluations may pass
-        without improvement; None never stops early. A fraction of 0 keeps the last weights.
+        Share of the data that decides which weights are kept (0 keeps the last; None takes a tenth, but 0
+        for a trial label without patience, since the loss on a few trials says little), and how many of 20
+        evaluations may pass without improvement (None never stops early).
     precision
         ``"float32"``, or ``"bfloat16"`` for autocast.
     device
@@ -85,6 +85,7 @@ class PoyoDecoder(Decoder):
         *,
         config: str | PoyoConfig | Mapping[str, Any] = "small",
         context_s: float | None = None,
+        shortest_period_s: float | None = None,
         bin_s: float = 0.05,
         causal: bool = False,
         steps: int = 1000,
@@ -95,7 +96,7 @@ class PoyoDecoder(Decoder):
         unit_dropout: Sequence[int] | None = (30, 100, 300),
         jitter_s: float = 0.0,
         weights: str | None = None,
-        validation_fraction: float = 0.1,
+        validation_fraction: float | None = None,
         patience: int | None = None,
         precision: Literal["float32", "bfloat16"] = "float32",
         device: str = "auto",
@@ -103,7 +104,7 @@ class PoyoDecoder(Decoder):
         quiet: bool = False,
     ):
         self.target = target if isinstance(target, str) else "+".join(target)
-        self.config, self.context_s = config, context_s
+        self.config, self.context_s, self.shortest_period_s = config, context_s, shortest_period_s
         self.bin_s, self.causal = bin_s, causal
         self.steps, self.batch_size, self.learning_rate = steps, batch_size, learning_rate
         self.weight_decay, self.optimizer = weight_decay, optimizer
@@ -173,14 +174,14 @@ class PoyoDecoder(Decoder):
             If a size or the training's arguments are out of range.
         """
         config = PoyoConfig(**self.config) if isinstance(self.config, Mapping) else self.config
-        config = poyo_config(config, context_s=self.context_s)
+        config = poyo_config(config, context_s=self.context_s, shortest_period_s=self.shortest_period_s)
         if not 0 < self.bin_s <= config.context_s:
             raise DataError(
                 f"bin_s is {self.bin_s}",
                 expected=f"a positive time up to the context of {config.context_s} s",
                 remedy="pass another bin_s",
             )
-        if not 0 <= self.validation_fraction < 1 or self.optimizer not in ("adamw", "lamb"):
+        if not 0 <= (self.validation_fraction or 0) < 1 or self.optimizer not in ("adamw", "lamb"):
             raise DataError(
                 f"validation_fraction {self.validation_fraction}, optimizer {self.optimizer!r}",
                 expected="a fraction from 0 to below 1, and 'adamw' or 'lamb'",
@@ -202,7 +203,7 @@ class PoyoDecoder(Decoder):
                 n_sessions=len(self.sessions_),
                 dim_out=self.target_.n_outputs,
             )
-        data, self.curve_ = self._data(parts, first_time=True), []
+        data, self.curve_ = self._data(parts), []
         self._train(data, "all", steps=self.steps, rate=self.learning_rate, folder=folder)
 
     def _adapt(self, parts: dict[str, list[Session]]) -> None:
@@ -216,7 +217,7 @@ class PoyoDecoder(Decoder):
             seed=self.seed,
             centres=self.centres_,
         )
-        data, self.curve_ = self._data(parts, first_time=True), []
+        data, self.curve_ = self._data(parts), []
         units = [self.rows_[unit] for session_id in parts for unit in self.units_[session_id]]
         sessions = [self.sessions_.index(session_id) for session_id in parts]
         for stage in STAGES[mode]:
@@ -226,8 +227,11 @@ class PoyoDecoder(Decoder):
 
     def _train(self, data: PoyoData, stage: str, *, steps: int, rate: float, folder: Path | None) -> None:
         validation = held_out = None
-        if self.validation_fraction:
-            data, held_out = data.split(self.validation_fraction)
+        fraction = self.validation_fraction
+        if fraction is None:
+            fraction = 0.1 if data.task == "regression" or self.patience is not None else 0.0
+        if fraction:
+            data, held_out = data.split(fraction)
             validation = held_out.validation()
         config = TrainConfig(
             steps=steps,
@@ -270,32 +274,28 @@ class PoyoDecoder(Decoder):
             for unit in self.units_[session_id]:
                 self.rows_.setdefault(unit, len(self.rows_))
 
-    def _data(self, parts: Mapping[str, list[Session]], *, first_time: bool) -> PoyoData:
-        trains, outputs = [], []
-        for session_id, sessions in parts.items():
-            raw = [
-                outputs_of(each, self.target_, bin_s=self.bin_s, weights=self.weights) for each in sessions
-            ]
-            if first_time:
-                known = [each.values[each.weights > 0] for each in raw]
-                regression = self.target_.task == "regression"
-                self.scales_[session_id] = OutputScale.of(known) if regression else OutputScale.none(1)
-            scale = self.scales_[session_id]
-            for session, each in zip(sessions, raw, strict=True):
+    def _data(self, parts: Mapping[str, list[Session]]) -> PoyoData:
+        trains, outputs, config = [], [], self.model_.config
+        for session_id, same in parts.items():
+            raw = [outputs_of(each, self.target_, bin_s=self.bin_s, weights=self.weights) for each in same]
+            scale = self.scales_[session_id] = scale_of(raw, self.target_)
+            row = self.sessions_.index(session_id)
+            for session, each in zip(same, raw, strict=True):
                 self._note_masked(session, np.asarray(np.isfinite(each.values).all(axis=1)))
                 values = (each.values - scale.mean) / scale.spread
                 outputs.append(Outputs(each.times_s, each.stretch, each.bounds_s, values, each.weights))
-                row = self.sessions_.index(session_id)
                 trains.append(train_of(session, rows=self.rows_, session_row=row))
-        context_s = self.model_.config.context_s
+            self.findings_ += counted_spikes(
+                session_id, trains[-1].times_s, jitter_s=self.jitter_s, period_s=config.shortest_period_s
+            )
         return PoyoData(
             trains,
             outputs,
-            context_s,
+            config.context_s,
             self.target_.task,
             keep_units=tuple(self.unit_dropout) if self.unit_dropout else None,  # type: ignore[arg-type]
             jitter_s=self.jitter_s,
-            seen_from_s=0.75 * context_s if self.causal else 0.0,
+            seen_from_s=0.75 * config.context_s if self.causal else 0.0,
         )
 
     def _outputs(self, session: Session) -> tuple[np.ndarray, np.ndarray]:

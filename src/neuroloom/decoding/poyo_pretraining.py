@@ -101,7 +101,8 @@ def make_pretrained(
     held_out = [
         decoder.score(each.restrict((train_s + GAP_S, each.time_support.end[-1]))) for each in sessions
     ]
-    decoder.device = "auto"  # where it is adapted is another question
+    # Where it is adapted, and how much of a few minutes decides there, are other questions.
+    decoder.device, decoder.validation_fraction = "auto", None
     options = {
         "sessions": n_sessions,
         "animals": n_animals,

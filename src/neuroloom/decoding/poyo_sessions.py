@@ -9,6 +9,7 @@ from neuroloom.decoding.poyo_data import Outputs
 from neuroloom.decoding.targets import Target, behavior_at, class_codes, trial_labels, trials_of
 from neuroloom.decoding.tokens import Train
 from neuroloom.errors import DataError, UnknownTarget
+from neuroloom.findings import Finding
 from neuroloom.sessions.session import Session
 from neuroloom.sessions.windows import bin_starts, flatten
 
@@ -33,6 +34,51 @@ class OutputScale:
     def none(cls, dimensions: int) -> "OutputScale":
         """Leave values as they are."""
         return cls(np.zeros(dimensions), np.ones(dimensions))
+
+
+def scale_of(outputs: Sequence[Outputs], target: Target) -> OutputScale:
+    """Return the scale of a session's behaviour, of moments with weight alone; labels stay as they are."""
+    if target.task == "classification":
+        return OutputScale.none(1)
+    return OutputScale.of([each.values[each.weights > 0] for each in outputs])
+
+
+def counted_spikes(
+    session_id: str, times_s: np.ndarray, *, jitter_s: float, period_s: float
+) -> list[Finding]:
+    """Say so if spikes come from counts in bins, inside which the time embedding tells moments apart.
+
+    Counted spikes share their times with those of other units, which is rare among others.
+
+    Parameters
+    ----------
+    session_id
+        Where they come from.
+    times_s
+        Shape (spikes,), of all units together, ascending.
+    jitter_s
+        By how much training moves them, which is the bins' width.
+    period_s
+        The shortest period of the time embedding.
+
+    Examples
+    --------
+    >>> for each in counted_spikes("a", np.repeat(np.arange(9) * 0.02, 5), jitter_s=0.02, period_s=1e-4):
+    ...     print(each.remedy)
+    try shortest_period_s=0.04 or more
+    """
+    first = times_s[:100_000]
+    distinct = np.unique(first)
+    if len(distinct) < 2 or len(distinct) > len(first) / 2 or np.median(np.diff(distinct)) < period_s:
+        return []
+    where = f"session {session_id}"
+    finding = f"spikes come from counts in bins, the time embedding has periods from {period_s:.3g} s on"
+    if jitter_s == 0:
+        remedy = "pass jitter_s=(the bins' width), and try a shortest_period_s of twice that or more"
+        return [Finding("warning", finding, where, remedy)]
+    if period_s < jitter_s:
+        return [Finding("info", finding, where, f"try shortest_period_s={2 * jitter_s:.3g} or more")]
+    return []
 
 
 def train_of(session: Session, *, rows: Mapping[str, int], session_row: int) -> Train:
