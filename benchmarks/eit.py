@@ -167,7 +167,9 @@ def by_parts(trials: Trials, args: argparse.Namespace, *, size: int, steps: int)
             more = more.crop(10, seed=1000)
             found[f"pairs among {2 * n_systems}"] = pairs.score(more.positions, more.interactions)
             told = np.asarray(pairs.predict_proba(more.positions))
-            found[f"area, pairs among {2 * n_systems}"] = float(interaction_auc(told, more.interactions))
+            found[f"area, pairs among {2 * n_systems}"] = float(
+                interaction_auc(list(told), list(more.interactions))
+            )
     return found
 
 

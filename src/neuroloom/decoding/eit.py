@@ -293,13 +293,15 @@ class EIT(nn.Module):
         # T's tokens do not say whose they are, so that a mean over known individuals would lose it.
         self.individual_readout = readout(rows=concatenated or config.identity)
 
-    def forward(self, inputs: EITInputs) -> EITOutputs:
-        """Return the outputs of S and of T."""
+    def forward(self, inputs: EITInputs, *, alone: bool = False) -> EITOutputs:
+        """Return the outputs of S and of T; where T is asked alone, those of T for both."""
         tokens = self.represent(inputs)  # (M, T, D)
         who = population(inputs)
-        alone = self.individual_readout(to_places(tokens, inputs), who, inputs)
+        of_individuals = self.individual_readout(to_places(tokens, inputs), who, inputs)
+        if alone:
+            return EITOutputs(of_individuals, of_individuals)
         together = self.interact(tokens, inputs, who)
-        return EITOutputs(self.interaction_readout(together, who, inputs), alone)
+        return EITOutputs(self.interaction_readout(together, who, inputs), of_individuals)
 
     def represent(self, inputs: EITInputs) -> Tensor:
         """Return T's token of every individual and bin, (M, T, D); each individual by itself."""

@@ -115,7 +115,7 @@ class EITData:
         first, last = self.split(validation_fraction)
 
         def loss(model: nn.Module, prepared: Prepared) -> tuple[Tensor, Tensor]:
-            outputs = model(prepared.inputs)
+            outputs = model(prepared.inputs, alone=alone)
             errors = _errors(outputs.individual, prepared.truth)
             if not alone:
                 errors = _errors(outputs.interaction, prepared.truth) + INDIVIDUAL_SHARE * errors

@@ -32,8 +32,8 @@ def predict_windows(model: EIT, data: EITData, *, n_bins: int, alone: bool, clas
     total, count = np.zeros((0, 0)), np.zeros(len(data.known))
     for chosen in batches:
         places, used = windows.places(chosen)
-        outputs = model(data.inputs(windows.session[chosen], places, used))
-        values = (outputs.individual if alone else outputs.interaction).double()
+        outputs = model(data.inputs(windows.session[chosen], places, used), alone=alone)
+        values = outputs.interaction.double()
         values = (values.softmax(dim=-1) if classes else values).numpy()[used]
         if not len(total):
             total = np.zeros((len(count), values.shape[1]))
