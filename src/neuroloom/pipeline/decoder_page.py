@@ -8,6 +8,7 @@ import numpy as np
 
 from neuroloom import __version__
 from neuroloom.decoding.targets import known
+from neuroloom.pipeline.individuals import individuals
 from neuroloom.pipeline.pages import package_versions
 from neuroloom.reporting import sections
 from neuroloom.reporting.page import Provenance, Section, Summary, write_page
@@ -51,6 +52,8 @@ def write_decoder_page(
         shown.append(_decoding(decoder, held_out))
     if decoder.kind == "poyo":
         shown.append(_units(decoder, sessions))  # type: ignore[arg-type]
+    if decoder.kind == "eit":
+        shown += individuals(decoder, held_out, sessions)  # type: ignore[arg-type]
     if not shown:
         return None
     return write_page(

@@ -1,5 +1,6 @@
 """Every section a page can have, one builder each, in the order in which data flows."""
 
+from neuroloom.reporting.section_attention import attention_section
 from neuroloom.reporting.section_audit import audit_section
 from neuroloom.reporting.section_decoding import decoding_section
 from neuroloom.reporting.section_dynamics import dynamics_section
@@ -14,6 +15,7 @@ __all__ = [
     "session_section",
     "decoding_section",
     "embedding_section",
+    "attention_section",
     "dynamics_section",
     "audit_section",
 ]
