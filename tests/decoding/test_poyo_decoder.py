@@ -143,6 +143,14 @@ def test_labels_keep_the_last_weights_and_behaviours_the_best_unless_told_otherw
     assert [each is not None for each in best] == [True, False, True, True]
 
 
+def test_embeddings_alone_learn_from_all_of_a_few_minutes(fitted, sessions, tmp_path):
+    decoder = load_decoder(fitted.save(tmp_path / "before"))
+    decoder.adapt(sessions[2].restrict((0, 20)), mode="units", steps=2)
+    assert decoder.training_.best_step is None
+    decoder.adapt(sessions[2].restrict((0, 20)), mode="all", steps=2)
+    assert decoder.training_.best_step is not None
+
+
 def test_spikes_that_come_from_counts_are_noticed_unless_the_settings_fit_them(sessions):
     counts = np.random.default_rng(0).poisson(0.3, (1000, 20))
     velocity = np.sin(np.arange(1000) / 10)

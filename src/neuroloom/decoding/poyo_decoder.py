@@ -14,6 +14,7 @@ from neuroloom.decoding.poyo import Poyo, PoyoConfig, poyo_config
 from neuroloom.decoding.poyo_adapt import (
     STAGES,
     Mode,
+    deciding_fraction,
     extend,
     only_learning,
     parameter_groups,
@@ -57,17 +58,15 @@ class PoyoDecoder(Decoder):
     weights
         A trial column or behaviour with the weight of each moment in the loss.
     validation_fraction, patience
-        Share of the data that decides which weights are kept (0 keeps the last; None takes a tenth, but 0
-        for a trial label without patience, since the loss on a few trials says little), and how many of 20
-        evaluations may pass without improvement (None never stops early).
+        Share of the data that decides which weights are kept (0 keeps the last; None is a tenth, or 0 where
+        that tells too little: `deciding_fraction`), and how many of 20 evaluations may pass without
+        improvement (None never stops early).
     precision
         ``"float32"``, or ``"bfloat16"`` for autocast.
     device
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
-    seed
-        Seed of weights, windows and dropout.
-    quiet
-        Whether to hide the progress bar.
+    seed, quiet
+        Seed of weights, windows and dropout; whether to hide the progress bar.
 
     Attributes
     ----------
@@ -229,7 +228,7 @@ class PoyoDecoder(Decoder):
         validation = held_out = None
         fraction = self.validation_fraction
         if fraction is None:
-            fraction = 0.1 if data.task == "regression" or self.patience is not None else 0.0
+            fraction = deciding_fraction(data, stage, stops_early=self.patience is not None)
         if fraction:
             data, held_out = data.split(fraction)
             validation = held_out.validation()
