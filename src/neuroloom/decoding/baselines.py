@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from neuroloom.decoding.eit_trials import TrialArrays, split_groups
 from neuroloom.decoding.gru import GRUDecoder, GRUNetwork
 from neuroloom.decoding.logistic import choose_inverse_penalty, fit_logistic
-from neuroloom.decoding.poyo_adapt import weights_from
+from neuroloom.decoding.rows import weights_from
 from neuroloom.decoding.wiener import DEFAULT_INVERSE_PENALTY
 from neuroloom.errors import DataError, NotFitted
 from neuroloom.training.loop import Batch, Objective, TrainConfig, TrainResult, train

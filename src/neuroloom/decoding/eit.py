@@ -8,7 +8,6 @@ Populations of different size share a batch: T takes all individuals end to end,
 them padded, with a mask. There is no loop over sessions, trials or individuals.
 """
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -17,7 +16,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuroloom.decoding.attention import Dropout, FeedForward
-from neuroloom.decoding.eit_inputs import EITInputs, Population, bin_shares, population, to_places, visible
+from neuroloom.decoding.eit_inputs import (
+    EITInputs,
+    Population,
+    bin_shares,
+    population,
+    time_code,
+    to_places,
+    visible,
+)
 from neuroloom.decoding.linear import Linear
 from neuroloom.errors import DataError
 
@@ -38,7 +45,7 @@ class EITConfig:
     individual_dropout, interaction_dropout
         Dropout inside the layers of T and of S; readouts have that of S.
     answer
-        ``"pooled"``: outputs per bin from the mean over individuals; does not depend on their order or
+        ``"pooled"``: outputs per bin from a mean over individuals; does not depend on their order or
         number. ``"concatenated"``: outputs per bin from a weight for each individual, as released.
         ``"individual"``: outputs for each individual. ``"pair"``: one for each pair of them.
     identity
@@ -76,25 +83,6 @@ class EITConfig:
     def as_dict(self) -> dict[str, Any]:
         """Return the fields, ready for JSON."""
         return asdict(self)
-
-
-def eit_config(fields: EITConfig | Mapping[str, Any]) -> EITConfig:
-    """Return a configuration from a dictionary of its fields, or the one given.
-
-    Raises
-    ------
-    DataError
-        If it is neither, or has fields that there are not.
-    """
-    if isinstance(fields, EITConfig):
-        return fields
-    known = list(EITConfig.__dataclass_fields__)
-    if not isinstance(fields, Mapping) or set(fields) - set(known):
-        raise DataError(
-            f"config {fields!r}", expected=f"some of the fields {', '.join(known)}",
-            remedy="pass an EITConfig or a dictionary of its fields",
-        )  # fmt: skip
-    return EITConfig(**fields)
 
 
 @dataclass(frozen=True)
@@ -174,18 +162,29 @@ class Layer(nn.Module):
 
 
 class Pooled(nn.Module):
-    """The mean over individuals -> outputs per bin."""
+    """The mean over individuals -> outputs per bin; of known individuals, the sum of each times its gains.
 
-    def __init__(self, config: EITConfig, n_outputs: int):
+    Gains scatter around 0, so that what all tokens share does not drown what each adds: a plain mean of many
+    has to be told apart by its last few percent, and dropout hides them.
+    """
+
+    def __init__(self, config: EITConfig, n_outputs: int, *, n_rows: int, n_sessions: int):
         super().__init__()
         self.norm = nn.LayerNorm(config.dim)
         self.dropout = Dropout(config.interaction_dropout)
         self.out = nn.Linear(config.dim, n_outputs)
+        if config.identity:
+            self.gain_table = nn.Embedding(n_rows, config.dim)
+            nn.init.normal_(self.gain_table.weight, std=(3 * max(1, n_rows / n_sessions)) ** -0.5)
 
     def forward(self, tokens: Tensor, who: Population, inputs: EITInputs) -> Tensor:
         """tokens (B, T, N, D) -> (B, T, outputs)."""
-        share = who.present.float() / who.present.sum(dim=1, keepdim=True).clamp(min=1)  # (B, N)
-        mean = (share[:, None, None].to(tokens.dtype) @ tokens)[:, :, 0]  # (B, T, D)
+        count = who.present.sum(dim=1).clamp(min=1)[:, None, None]  # (B, 1, 1)
+        share = who.present[..., None].float()  # (B, N, 1)
+        if hasattr(self, "gain_table"):
+            gains = (share * self.gain_table(who.row)).to(tokens)  # (B, N, D)
+            return self.out(torch.einsum("btnd,bnd->btd", self.dropout(self.norm(tokens)), gains))
+        mean = ((share / count).mT[:, None].to(tokens) @ tokens)[:, :, 0]  # (B, T, D)
         return self.out(self.dropout(self.norm(mean)))
 
 
@@ -286,7 +285,7 @@ class EIT(nn.Module):
                 return Pair(config)
             if rows:
                 return Concatenated(config, n_outputs, n_rows=n_rows, n_sessions=n_sessions)
-            return Pooled(config, n_outputs)
+            return Pooled(config, n_outputs, n_rows=n_rows, n_sessions=n_sessions)
 
         concatenated = config.answer == "concatenated"
         self.interaction_readout = readout(rows=concatenated)
@@ -340,10 +339,3 @@ class EIT(nn.Module):
             together = layer(together, mask)
         share = bin_shares(inputs, found[0])[:, :, None, None, None]
         return torch.stack([(share * each).sum(dim=1) for each in found], dim=1)
-
-
-def time_code(n_bins: int, dim: int) -> Tensor:
-    """Return sines and cosines of the place in time, (bins, dim) (Vaswani et al. 2017)."""
-    rates = 10000 ** (-torch.arange((dim + 1) // 2) * 2 / dim)
-    angles = torch.arange(n_bins)[:, None] * rates  # (bins, dim / 2)
-    return torch.cat([angles.sin(), angles.cos()], dim=1)[:, :dim]

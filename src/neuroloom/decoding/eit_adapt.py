@@ -1,14 +1,14 @@
 """Teaching a trained EIT new sessions: rows for their units, columns for new labels, and what may move."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Literal
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Literal
 
 import torch
 from torch import nn
 
 from neuroloom.decoding.eit import EIT, Concatenated, Pooled
-from neuroloom.decoding.poyo_adapt import weights_from
+from neuroloom.decoding.rows import only_learning, weights_from
 
 Mode = Literal["head", "interaction", "full"]
 STAGES: dict[Mode, tuple[str, ...]] = {
@@ -26,6 +26,7 @@ _LEARNING = {
 _LEARNING["rows"] += _LEARNING["head"] + (
     "interaction_readout.weight_table",
     "interaction_readout.bias_table",
+    "interaction_readout.gain_table",
 )
 _LEARNING["interaction"] += _LEARNING["head"]
 
@@ -76,36 +77,16 @@ def add_outputs(model: EIT, places: Sequence[int], n_outputs: int) -> None:
                 setattr(readout, name, nn.Embedding.from_pretrained(new, freeze=False))
 
 
-@contextmanager
-def only_learning(model: EIT, stage: str, *, rows: Sequence[int], sessions: Sequence[int]) -> Iterator[None]:
+def learning(
+    model: EIT, stage: str, *, rows: Sequence[int], sessions: Sequence[int]
+) -> AbstractContextManager[None]:
     """Let some parameters learn inside the block; of tables, always the given rows alone."""
-    chosen, hooks = _LEARNING[stage], []
-    tables = {f"{name}.weight" for name, _ in _tables(model)}
-    for name, weight in model.named_parameters():
-        weight.requires_grad_(name.startswith(chosen))
-        if name in tables and weight.requires_grad:
-            mask = torch.zeros(len(weight), 1)
-            mask[list(sessions if "bias_table" in name else rows)] = 1.0
-            hooks.append(weight.register_hook(lambda grad, mask=mask: grad * mask.to(grad.device)))
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-        model.requires_grad_(True)
-
-
-def parameter_groups(model: nn.Module, *, weight_decay: float) -> list[dict[str, Any]]:
-    """Return groups for an optimizer in which tables, norms and biases do not decay.
-
-    Decay would move the rows of sessions that are not learned.
-    """
-    still, fading = [], []
-    for name, weight in model.named_parameters():
-        if weight.requires_grad:
-            (still if weight.ndim < 2 or "_table" in name else fading).append(weight)
-    groups = [(fading, weight_decay), (still, 0.0)]
-    return [{"params": params, "weight_decay": decay} for params, decay in groups if params]
+    names = [f"{name}.weight" for name, _ in _tables(model)]
+    return only_learning(
+        model,
+        lambda name: name.startswith(_LEARNING[stage]),
+        rows={name: sessions if "bias_table" in name else rows for name in names},
+    )
 
 
 def _tables(model: EIT) -> list[tuple[str, nn.Embedding]]:

@@ -11,11 +11,11 @@ import torch
 from sklearn.base import BaseEstimator
 
 from neuroloom.artifacts import fingerprint, load_artifact, save_artifact
-from neuroloom.decoding.eit import EIT, Answer, EITConfig, eit_config
-from neuroloom.decoding.eit_files import load_weights, pack_weights
+from neuroloom.decoding.eit import EIT, Answer, EITConfig
+from neuroloom.decoding.eit_files import eit_config, pack_weights, unpack_weights
 from neuroloom.decoding.eit_predict import AT_ONCE
 from neuroloom.decoding.eit_trials import AXES, TrialArrays, cut, objective, split_groups, together
-from neuroloom.decoding.poyo_adapt import weights_from
+from neuroloom.decoding.rows import load_weights, weights_from
 from neuroloom.errors import CorruptArtifact, DataError, NotFitted
 from neuroloom.training.loop import TrainConfig, TrainResult, train
 
@@ -99,7 +99,7 @@ class EITArrays(BaseEstimator):
         estimator.mean_, estimator.spread_ = artifact.arrays["mean"], artifact.arrays["spread"]
         estimator._relearn(artifact.document["learned"])
         estimator.model_ = estimator._new_model(EITConfig(**artifact.document["network"]))
-        load_weights(estimator.model_, artifact.arrays)
+        load_weights(estimator.model_, unpack_weights(artifact.arrays))
         return estimator
 
     def _fit(self, trials: TrialArrays, truth: np.ndarray, n_outputs: int, groups: Any) -> None:

@@ -8,15 +8,15 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from neuroloom.decoding.binning import SessionBins, UnitScale, bin_for, join_parts
-from neuroloom.decoding.eit import EIT, EITConfig, eit_config
-from neuroloom.decoding.eit_adapt import STAGES, Mode, add_outputs, extend, only_learning, parameter_groups
+from neuroloom.decoding.eit import EIT, EITConfig
+from neuroloom.decoding.eit_adapt import STAGES, Mode, add_outputs, extend, learning
 from neuroloom.decoding.eit_data import EITData
-from neuroloom.decoding.eit_files import load_weights, pack_scales, pack_weights, unpack_scales
+from neuroloom.decoding.eit_files import eit_config, pack_scales, pack_weights, unpack_scales, unpack_weights
 from neuroloom.decoding.eit_predict import mean_attention, predict_windows
 from neuroloom.decoding.eit_pretraining import fill
 from neuroloom.decoding.estimator import listed
-from neuroloom.decoding.poyo_adapt import weights_from
 from neuroloom.decoding.poyo_sessions import OutputScale
+from neuroloom.decoding.rows import load_weights, parameter_groups, weights_from
 from neuroloom.decoding.shared_network import NetworkDecoder
 from neuroloom.decoding.targets import Task, find_target
 from neuroloom.decoding.units import parts_by_id
@@ -249,7 +249,7 @@ class EITDecoder(NetworkDecoder):
         alone = mode == "head"
         self.answers_ |= dict.fromkeys(parts, "individual" if alone else "interaction")
         for stage in STAGES[mode]:
-            with only_learning(self.model_, stage, rows=rows, sessions=sessions):
+            with learning(self.model_, stage, rows=rows, sessions=sessions):
                 stage_rate = rate / 10 if stage == "all" else rate
                 self._train(data, steps=steps, rate=stage_rate, folder=None, alone=alone)
 
@@ -347,4 +347,4 @@ class EITDecoder(NetworkDecoder):
         self.answers_ = dict(document["answers"])
         self.scales_, self.output_scales_ = unpack_scales(self.sessions_, self.units_, arrays)
         self.model_ = self._new_model(EITConfig(**document["network"]))
-        load_weights(self.model_, arrays)
+        load_weights(self.model_, unpack_weights(arrays))

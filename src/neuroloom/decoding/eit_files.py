@@ -1,16 +1,37 @@
-"""What an EIT writes into its folder, and takes back."""
+"""What an EIT is made from and writes into its folder: its configuration, weights and scales."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from neuroloom.decoding.binning import UnitScale
+from neuroloom.decoding.eit import EITConfig
 from neuroloom.decoding.poyo_sessions import OutputScale
-from neuroloom.errors import CorruptArtifact
+from neuroloom.errors import DataError
 
 _NETWORK = "network/"
+
+
+def eit_config(fields: EITConfig | Mapping[str, Any]) -> EITConfig:
+    """Return a configuration from a dictionary of its fields, or the one given.
+
+    Raises
+    ------
+    DataError
+        If it is neither, or has fields that there are not.
+    """
+    if isinstance(fields, EITConfig):
+        return fields
+    known = list(EITConfig.__dataclass_fields__)
+    if not isinstance(fields, Mapping) or set(fields) - set(known):
+        raise DataError(
+            f"config {fields!r}", expected=f"some of the fields {', '.join(known)}",
+            remedy="pass an EITConfig or a dictionary of its fields",
+        )  # fmt: skip
+    return EITConfig(**fields)
 
 
 def pack_weights(model: nn.Module) -> dict[str, np.ndarray]:
@@ -18,28 +39,13 @@ def pack_weights(model: nn.Module) -> dict[str, np.ndarray]:
     return {_NETWORK + name: value.cpu().numpy() for name, value in model.state_dict().items()}
 
 
-def load_weights(model: nn.Module, arrays: Mapping[str, np.ndarray]) -> None:
-    """Give a network of the same size the weights that `pack_weights` returned.
-
-    Raises
-    ------
-    CorruptArtifact
-        If they do not fit.
-    """
-    weights = {
+def unpack_weights(arrays: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    """Take back what `pack_weights` gave."""
+    return {
         name.removeprefix(_NETWORK): torch.from_numpy(np.array(value))
         for name, value in arrays.items()
         if name.startswith(_NETWORK)
     }
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise CorruptArtifact(
-            f"the weights do not fit the network ({error})",
-            expected="weights saved by this version",
-            remedy="fit the decoder again",
-        ) from None
-    model.eval()
 
 
 def pack_scales(

@@ -91,3 +91,10 @@ def bin_shares(inputs: EITInputs, tokens: Tensor) -> Tensor:
     if inputs.used is None:
         return tokens.new_full(tokens.shape[:2], 1 / tokens.shape[1])
     return inputs.used.to(tokens.dtype) / inputs.used.sum(dim=1, keepdim=True).clamp(min=1)
+
+
+def time_code(n_bins: int, dim: int) -> Tensor:
+    """Return sines and cosines of the place in time, (bins, dim) (Vaswani et al. 2017)."""
+    rates = 10000 ** (-torch.arange((dim + 1) // 2) * 2 / dim)
+    angles = torch.arange(n_bins)[:, None] * rates  # (bins, dim / 2)
+    return torch.cat([angles.sin(), angles.cos()], dim=1)[:, :dim]

@@ -13,10 +13,9 @@ from torch import Tensor, nn
 
 from neuroloom.decoding.binning import SessionBins, UnitScale, bin_for
 from neuroloom.decoding.eit import EIT, EITConfig
-from neuroloom.decoding.eit_adapt import parameter_groups
 from neuroloom.decoding.eit_data import INDIVIDUAL_SHARE, EITData
 from neuroloom.decoding.eit_inputs import EITInputs, population
-from neuroloom.decoding.poyo_adapt import weights_from
+from neuroloom.decoding.rows import parameter_groups, weights_from
 from neuroloom.decoding.targets import Target
 from neuroloom.errors import DataError
 from neuroloom.sessions.session import Session
