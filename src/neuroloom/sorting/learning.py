@@ -99,9 +99,13 @@ class Learner:
                 height[left.rows], misfit[left.rows] = left.height, left.misfit
                 yield left
 
-        units = Units(sharper(units.templates, seen()), units.count, units.whole)
+        templates = sharper(units.templates, seen())
+        # Noise decides when a faint spike is found, and blurs their mean, which then finds them worse still.
+        blurred = np.abs(units.templates).max(axis=(1, 2), initial=0) < _FAINT
+        blurred &= (templates**2).sum(axis=(1, 2)) < (units.templates**2).sum(axis=(1, 2))
+        templates[blurred] = units.templates[blurred]
         kept = believable(unit, height, misfit)
-        return units, sample[kept], unit[kept]
+        return Units(templates, units.count, units.whole), sample[kept], unit[kept]
 
     def _settled(self, units: Units) -> tuple[Units, np.ndarray, np.ndarray]:
         """Find all spikes, and leave out units until those that remain keep their refractory periods."""
