@@ -212,7 +212,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=3000, help="of EIT")
     parser.add_argument("--rate", type=float, default=3e-3, help="of EIT")
-    parser.add_argument("--peer-steps", type=int, default=20000, help="with all orders; a quarter with one")
+    parser.add_argument("--peer-steps", type=int, default=8000, help="with all orders; a quarter with one")
     parser.add_argument("--peer-rate", type=float, default=1e-3)
     parser.add_argument("--crops", type=int, default=8, help="crops of every training trial")
     parser.add_argument("--triple-steps", type=int, default=1500, help="of EIT on two triples")
