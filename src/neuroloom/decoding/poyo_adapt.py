@@ -1,15 +1,15 @@
 """Teaching a trained POYO new sessions: room for their embeddings, and what may move at each stage."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from neuroloom import seeds
 from neuroloom.decoding.poyo import Poyo
 from neuroloom.decoding.poyo_data import PoyoData
+from neuroloom.decoding.rows import only_learning, weights_from
 
 Mode = Literal["units", "full", "gradual", "all"]
 STAGES: dict[Mode, tuple[str, ...]] = {
@@ -57,10 +57,9 @@ def extend(
         setattr(model, name, nn.Embedding.from_pretrained(torch.cat([old, fresh]), freeze=False))
 
 
-@contextmanager
-def only_learning(
+def learning(
     model: Poyo, stage: str, *, units: Sequence[int], sessions: Sequence[int]
-) -> Iterator[None]:
+) -> AbstractContextManager[None]:
     """Let some parameters learn inside the block; of the embeddings, always the given rows alone.
 
     Parameters
@@ -72,21 +71,12 @@ def only_learning(
     units, sessions
         Rows that may change.
     """
-    rows = {f"{UNITS}.weight": list(units), f"{SESSIONS}.weight": list(sessions)}
-    hooks = []
-    for name, weight in model.named_parameters():
-        borders = stage == "borders" and name.startswith(_BORDERS)
-        weight.requires_grad_(name in rows or borders or stage == "all")
-        if name in rows:
-            mask = torch.zeros(len(weight), 1, device=weight.device)
-            mask[rows[name]] = 1.0
-            hooks.append(weight.register_hook(lambda grad, mask=mask: grad * mask.to(grad.device)))
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-        model.requires_grad_(True)
+    rows = {f"{UNITS}.weight": units, f"{SESSIONS}.weight": sessions}
+
+    def learns(name: str) -> bool:
+        return stage == "all" or name in rows or (stage == "borders" and name.startswith(_BORDERS))
+
+    return only_learning(model, learns, rows=rows)
 
 
 def deciding_fraction(data: PoyoData, stage: str, *, stops_early: bool) -> float:
@@ -108,24 +98,3 @@ def deciding_fraction(data: PoyoData, stage: str, *, stops_early: bool) -> float
     seconds = sum(float((each.bounds_s[:, 1] - each.bounds_s[:, 0]).sum()) for each in data.outputs)
     few = data.task == "classification" or (stage == "units" and seconds < _ENOUGH_S)
     return 0.0 if few and not stops_early else 0.1
-
-
-def parameter_groups(model: nn.Module, *, weight_decay: float) -> list[dict[str, Any]]:
-    """Return groups for an optimizer in which embeddings, norms and biases do not decay.
-
-    An embedding that is rarely seen, or not to be trained, would fade.
-    """
-    still, fading = [], []
-    for name, weight in model.named_parameters():
-        if weight.requires_grad:
-            (still if weight.ndim < 2 or "embedding" in name else fading).append(weight)
-    groups = [(fading, weight_decay), (still, 0.0)]
-    return [{"params": params, "weight_decay": decay} for params, decay in groups if params]
-
-
-@contextmanager
-def weights_from(seed: int, *names: str | int) -> Iterator[None]:
-    """Draw initial weights from a named stream, leaving torch's own generator as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seeds.derive(seed, "poyo", *names))
-        yield

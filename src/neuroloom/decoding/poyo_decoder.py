@@ -8,29 +8,22 @@ from typing import Any, Literal, Self
 import numpy as np
 import torch
 
-from neuroloom.decoding.estimator import Decoder
 from neuroloom.decoding.lamb import Lamb
 from neuroloom.decoding.poyo import Poyo, PoyoConfig, poyo_config
-from neuroloom.decoding.poyo_adapt import (
-    STAGES,
-    Mode,
-    deciding_fraction,
-    extend,
-    only_learning,
-    parameter_groups,
-    weights_from,
-)
+from neuroloom.decoding.poyo_adapt import STAGES, Mode, deciding_fraction, extend, learning
 from neuroloom.decoding.poyo_curve import curve_rows
 from neuroloom.decoding.poyo_data import Outputs, PoyoData
 from neuroloom.decoding.poyo_predict import PIECE, predict_causally, predict_overlapping
 from neuroloom.decoding.poyo_sessions import OutputScale, counted_spikes, outputs_of, scale_of, train_of
+from neuroloom.decoding.rows import load_weights, parameter_groups, weights_from
+from neuroloom.decoding.shared_network import NetworkDecoder
 from neuroloom.decoding.streaming import SpikeStream
-from neuroloom.errors import CorruptArtifact, DataError
+from neuroloom.errors import DataError
 from neuroloom.sessions.session import Session
-from neuroloom.training.loop import TrainConfig, TrainResult, train
+from neuroloom.training.loop import TrainResult, train
 
 
-class PoyoDecoder(Decoder):
+class PoyoDecoder(NetworkDecoder):
     """One transformer for many sessions, with every spike a token (Azabou et al., NeurIPS 2023).
 
     All sessions share everything but the embeddings of their units and their own, and a behaviour's scale.
@@ -220,7 +213,7 @@ class PoyoDecoder(Decoder):
         units = [self.rows_[unit] for session_id in parts for unit in self.units_[session_id]]
         sessions = [self.sessions_.index(session_id) for session_id in parts]
         for stage in STAGES[mode]:
-            with only_learning(self.model_, stage, units=units, sessions=sessions):
+            with learning(self.model_, stage, units=units, sessions=sessions):
                 stage_rate = rate if stage == "units" else rate / 10
                 self._train(data, stage, steps=steps, rate=stage_rate, folder=None)
 
@@ -232,23 +225,10 @@ class PoyoDecoder(Decoder):
         if fraction:
             data, held_out = data.split(fraction)
             validation = held_out.validation()
-        config = TrainConfig(
-            steps=steps,
-            batch_size=self.batch_size,
-            accumulate=self._pieces(),
-            learning_rate=rate,
-            weight_decay=self.weight_decay,
-            evaluate_every=max(1, steps // 20),
-            patience=self.patience,
-            checkpoint_every=max(1, steps // 10),
-            seed=self.seed,
-            precision=self.precision,  # type: ignore[arg-type]
-            device=self.device,
-        )
         self.training_: TrainResult = train(
             self.model_,
             data.training(),
-            config=config,
+            config=self._train_config(steps=steps, rate=rate, accumulate=self._pieces()),
             validation=validation,
             folder=folder,
             parameter_groups=lambda model: parameter_groups(model, weight_decay=self.weight_decay),
@@ -264,14 +244,6 @@ class PoyoDecoder(Decoder):
         if self.device.startswith("cuda") or (self.device == "auto" and torch.cuda.is_available()):
             return 1
         return max(1, self.batch_size // (PIECE * int(os.environ.get("WORLD_SIZE", 1))))
-
-    def _number(self, parts: Mapping[str, list[Session]]) -> None:
-        """Give rows to sessions and units that have none."""
-        for session_id in parts:
-            if session_id not in self.sessions_:
-                self.sessions_.append(session_id)
-            for unit in self.units_[session_id]:
-                self.rows_.setdefault(unit, len(self.rows_))
 
     def _data(self, parts: Mapping[str, list[Session]]) -> PoyoData:
         trains, outputs, config = [], [], self.model_.config
@@ -337,12 +309,4 @@ class PoyoDecoder(Decoder):
         self.centres_ = {
             name.removeprefix("centre/"): tensors.pop(name) for name in arrays if name.startswith("centre/")
         }
-        try:
-            self.model_.load_state_dict(tensors)
-        except RuntimeError as error:
-            raise CorruptArtifact(
-                f"the weights do not fit the network ({error})",
-                expected="weights saved by this version",
-                remedy="fit the decoder again",
-            ) from None
-        self.model_.eval()
+        load_weights(self.model_, tensors)
