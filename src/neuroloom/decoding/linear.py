@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 
 HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 # Multiplications below which MKL is as quick: oneDNN takes 10 us to set out.
-_WORTHWHILE = 2**22
+_WORTHWHILE = 2**21
 
 
 class Linear(nn.Linear):

@@ -79,7 +79,7 @@ class _Encoder:
     """The latents read the spikes; query (H, L, d) and turn (L, d/2) are of the latents."""
 
     def __init__(self, model: Poyo, units: Tensor, query: Tensor, turn: Tensor):
-        self.out, self.turn_back = model.encoder.to_out, turn.conj().resolve_conj()
+        self.out, self.turn_back = model.encoder.to_out, turn.conj().resolve_conj()[:, None]
         self.query = (query * model.encoder.scale).contiguous()
         tokens = model.unit_embedding(units)[:, None] + model.kind_embedding.weight  # (units, kinds, D)
         table = model.encoder.keys_and_values(tokens).permute(1, 2, 3, 0, 4)  # (kinds, 2, H, units, d)
@@ -111,8 +111,9 @@ class _Encoder:
             weights = torch.softmax(scores, -1, out=scores)
             out[head] = multiply(weights, values[head].t())
             out[head].addcmul_(weights[:, -1:], self.border_value[head])
-        back = (as_complex(out) * self.turn_back).transpose(0, 1)  # (L, H, d/2)
-        return _linear(self.out, as_real(back).flatten(-2))
+        back = scratch("turned back", latents, heads, width)
+        torch.mul(as_complex(out).transpose(0, 1), self.turn_back, out=as_complex(back))
+        return _linear(self.out, back.flatten(-2))
 
 
 class _SelfAttention:
@@ -122,7 +123,7 @@ class _SelfAttention:
         self.layer, self.width = layer, width
         self.there = turn.repeat(3, 1, 1, 1)  # of queries, keys and values, (3, 1, L, d/2)
         self.there[0] *= width**-0.5
-        self.back = turn.conj().resolve_conj()
+        self.back = turn.conj().resolve_conj()[:, None]  # (L, 1, d/2)
 
     def __call__(self, latents: Tensor) -> Tensor:
         """Latents (L, D) -> (L, D)."""
@@ -133,8 +134,9 @@ class _SelfAttention:
         query, key, value = turned
         weights = softmax_of_products(query, key)  # (H, L, L)
         out = products(weights, value.transpose(1, 2), out=scratch("head out", *query.shape))
-        back = (as_complex(out) * self.back).transpose(0, 1)
-        return _linear(layer.to_out, as_real(back).flatten(-2))
+        back = scratch("turned back", len(latents), layer.heads, self.width)
+        torch.mul(as_complex(out).transpose(0, 1), self.back, out=as_complex(back))
+        return _linear(layer.to_out, back.flatten(-2))
 
 
 class _Decoder:
