@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from neuroloom.decoding.targets import behavior_at, class_codes, find_target, known
+from neuroloom.decoding.targets import behavior_at, class_codes, find_target, known, trial_labels
 from neuroloom.errors import DataError, UnknownTarget
 from neuroloom.sessions.session import Session
 
@@ -99,3 +99,12 @@ def test_sessions_must_agree_on_the_form_of_a_target():
 def test_missing_labels_have_no_code():
     assert known(np.array(["a", "", "b"])).tolist() == [True, False, True]
     assert class_codes(np.array([1.0, np.nan, 2.0]), (1.0, 2.0)).tolist() == [0, -1, 1]
+
+
+def test_a_missing_text_is_no_class():
+    session = Session.from_counts(
+        np.ones((6, 2), int), bin_size_s=0.1, id="a", trial_lengths=[2, 2, 2],
+        trial_labels={"side": np.array(["left", "", "right"])},
+    )  # fmt: skip
+    assert find_target([session], "side").classes == ("left", "right")
+    assert known(trial_labels(session, "side")).tolist() == [True, False, True]

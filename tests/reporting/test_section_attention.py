@@ -24,7 +24,7 @@ def test_attention_between_groups_is_relative_to_an_even_spread():
     (figure,) = attention_section(weights=weights, groups=["MOs", "MOs", "VISp"]).blocks
     assert isinstance(figure, Figure)
     assert "MOs to VISp 2.4" in figure.alt
-    assert "1 is 2.4 times" in figure.caption
+    assert "1 is 2.4 times that" in figure.caption
     assert "MOs (2)" in figure.svg
 
 
@@ -43,7 +43,7 @@ def test_attention_is_shown_beside_the_true_interactions():
     )
     by_head, found, truth = shown.blocks
     assert "area under the ROC curve of 1.00" in shown.lead
-    assert "layer 1, head 2 (chosen) 1.00" in by_head.alt
+    assert "head 2 * 1.00" in by_head.alt
     assert "1 with 2 (1.00)" in found.alt
     assert truth.title == "Interactions in that trial"
 

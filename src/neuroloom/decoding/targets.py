@@ -8,7 +8,7 @@ import numpy as np
 import pynapple as nap
 
 from neuroloom.errors import DataError, UnknownTarget
-from neuroloom.sessions.columns import behaviors_in
+from neuroloom.sessions.columns import behaviors_in, label_values
 from neuroloom.sessions.intervals import TOLERANCE_S
 from neuroloom.sessions.session import Session
 
@@ -155,7 +155,7 @@ def trial_labels(session: Session, name: str) -> np.ndarray:
     trials = trials_of(session)
     if name not in trials.metadata_columns:
         raise _unknown(session, name)
-    return np.asarray(trials.get_info(name))
+    return label_values(trials, name)
 
 
 def trials_of(session: Session) -> nap.IntervalSet:

@@ -105,22 +105,24 @@ def _by_group(weights: np.ndarray, groups: list[str]) -> Figure:
     strongest = np.dstack(np.unravel_index(np.argsort(-ratio, axis=None)[:3], ratio.shape))[0]
     said = "; ".join(f"{named[a]} to {named[b]} {ratio[a, b]:.1f}" for a, b in strongest)
     labels = [f"{name} ({n})" for name, n in zip(named, size, strict=True)]
-    largest = float(ratio.max())
+    # Depth of colour is what is beyond an even spread, so that little structure does not look like much.
+    largest = max(float(ratio.max()), 1.1)
+    beyond = np.maximum(ratio - 1, 0) / (largest - 1)
     return half(
         lambda width_px: shaded_matrix(
-            ratio / largest, rows=labels, columns=named, row_title="From", column_title="To",
-            width_px=width_px,
+            beyond, rows=labels, columns=named, row_title="From", column_title="To", width_px=width_px
         ),
         title="Attention between groups",
         alt=f"Attention beyond an even spread, the strongest: {said}.",
-        caption=f"Mean attention to a member of the group, over all heads; 1 is {largest:.1f} times an even "
-        "spread. In brackets: members.",
+        caption="Mean attention to a member of the group, over all heads, beyond an even spread: 0 is even, "
+        f"1 is {largest:.1f} times that. In brackets: members.",
     )  # fmt: skip
 
 
 def _by_head(areas: np.ndarray, chosen: tuple[int, int] | None) -> Figure:
+    layers = ["" if len(areas) == 1 else f"layer {layer + 1}, " for layer in range(len(areas))]
     scores = {
-        f"layer {layer + 1}, head {head + 1}" + " (chosen)" * ((layer, head) == chosen): float(value)
+        f"{layers[layer]}head {head + 1}" + " *" * ((layer, head) == chosen): float(value)
         for (layer, head), value in np.ndenumerate(areas)
     }
     return half(
@@ -129,7 +131,7 @@ def _by_head(areas: np.ndarray, chosen: tuple[int, int] | None) -> Figure:
         alt="Area under the ROC curve by head: "
         + ", ".join(f"{name} {written(value)}" for name, value in list(scores.items())[:20])
         + ".",
-        caption="A head below a half avoids those that interact.",
+        caption="A head below a half avoids those that interact. A star: the head that is drawn.",
     )
 
 
