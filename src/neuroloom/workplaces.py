@@ -77,6 +77,20 @@ def only_process_in(folder: Path, *, doing: str, remedy: str) -> Iterator[None]:
         yield
 
 
+def is_held(folder: Path) -> bool:
+    """Return whether a process is in `only_process_in` of this folder."""
+    import fcntl
+
+    if not (folder / LOCK).exists():
+        return False
+    with open(folder / LOCK) as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 @contextlib.contextmanager
 def only_writer_in(folder: Path) -> Iterator[None]:
     """Let no other process or thread exchange folders in `folder` meanwhile; kill -9 ends it too."""

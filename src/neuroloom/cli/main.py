@@ -15,6 +15,7 @@ from neuroloom.cli.pretraining import PretrainDetector, PretrainExtractor, Pretr
 from neuroloom.cli.recordings import Check, Sort
 from neuroloom.cli.simulation import SimulateCorpus, SimulateLibrary, SimulateRecording
 from neuroloom.cli.streaming import Stream
+from neuroloom.cli.watching import Watch
 from neuroloom.errors import NeuroloomError
 
 DESCRIPTION = (
@@ -106,5 +107,6 @@ def _parse(arguments: list[str]):
         | pretrain
         | Annotated[Check, subcommand("check")]
         | Annotated[Report, subcommand("report")]
+        | Annotated[Watch, subcommand("watch")]
     )
     return tyro.cli(verbs, prog="neuroloom", description=DESCRIPTION, args=arguments)  # type: ignore[arg-type]

@@ -1,0 +1,107 @@
+"""How far a run is, read from its folder while another process works in it."""
+
+import datetime
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from neuroloom.errors import MissingFile
+from neuroloom.pipeline.run_folder import LOG
+from neuroloom.training.journal import read_journal
+from neuroloom.workplaces import is_held
+
+STAGES = ("sorting", "session", "decoding", "audit", "report")
+_FINISHED = ("done", "kept")
+
+
+@dataclass(frozen=True)
+class StageProgress:
+    """How far one stage is.
+
+    Attributes
+    ----------
+    name
+        Of the stage.
+    state
+        ``"waiting"``, ``"running"``, ``"stopped"`` (its process is gone), ``"done"`` or ``"kept"``.
+    seconds
+        How long it took, or has taken so far; None where nothing is known.
+    summary
+        What a finished stage said of itself; of a running one what can be told already: finished ``parts`` of
+        a sorting, ``step`` and ``loss`` (list of float, one per record) of a training.
+    """
+
+    name: str
+    state: str
+    seconds: float | None = None
+    summary: dict[str, Any] = field(default_factory=dict)
+
+
+def read_progress(folder: Path) -> list[StageProgress]:
+    """Return how far each stage of a run is, in order.
+
+    Parameters
+    ----------
+    folder
+        A run folder, worked in or not; nothing is written to it.
+
+    Raises
+    ------
+    MissingFile
+        If there is no run in it.
+    """
+    folder = Path(folder)
+    if not (folder / LOG).exists():
+        raise MissingFile(
+            f"{folder} holds no run", expected=f"a folder of neuroloom run, with {LOG}",
+            remedy="pass the folder that was given as --out",
+        )  # fmt: skip
+    last = {record["stage"]: record for record in _this_run(read_journal(folder / LOG))}
+    working = is_held(folder)
+    return [_stage(folder, name, last.get(name), working=working) for name in STAGES]
+
+
+def is_finished(stages: list[StageProgress]) -> bool:
+    """Return whether a run has written its page."""
+    return stages[-1].state in _FINISHED
+
+
+def _this_run(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what was logged since the first stage was last begun or found finished."""
+    records = [record for record in records if isinstance(record.get("stage"), str)]
+    begun = [n for n, record in enumerate(records) if record["stage"] == STAGES[0] and "event" in record]
+    # A stage that is made has two records, its start and its end.
+    starts = [n for n in begun if records[n]["event"] in ("start", "kept")]
+    return records[starts[-1] :] if starts else records
+
+
+def _stage(folder: Path, name: str, last: dict[str, Any] | None, *, working: bool) -> StageProgress:
+    if last is None:
+        return StageProgress(name, "waiting")
+    if last["event"] in _FINISHED:
+        said = folder / name / "stage.json"  # the page has none
+        stage = json.loads(said.read_text()) if said.exists() else {}
+        return StageProgress(name, last["event"], stage.get("seconds"), stage.get("summary", {}))
+    if not working:
+        return StageProgress(name, "stopped", summary=_so_far(folder, name))
+    begun = datetime.datetime.fromisoformat(last["time"])
+    seconds = (datetime.datetime.now(datetime.UTC) - begun).total_seconds()
+    return StageProgress(name, "running", seconds, _so_far(folder, name))
+
+
+def _so_far(folder: Path, name: str) -> dict[str, Any]:
+    """Return what a stage that is not finished has left on disk."""
+    if name == "sorting":
+        kept = (folder / "sorting.partial").glob("*/manifest.json")
+        return {"parts": sorted(path.parent.name for path in kept if not path.parent.name.startswith("."))}
+    if name == "decoding":
+        logs = sorted(folder.glob(".decoding.*.draft/training/log.jsonl"), key=_age)
+        records = [record for record in (read_journal(logs[-1]) if logs else []) if "loss" in record]
+        if records:
+            return {"step": records[-1].get("step"), "loss": [float(record["loss"]) for record in records]}
+    return {}
+
+
+def _age(path: Path) -> float:
+    return path.stat().st_mtime
