@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Those that need nothing but what is here; the others ask for data or templates of other packages.
-BENCHES := windows sorting sorting_parts sorting_ceiling sorting_calibration poyo poyo_transfer eit molds \
+BENCHES := windows sorting sorting_parts sorting_ceiling sorting_calibration poyo poyo_transfer eit eit_step molds \
 	brainbits
 
 .PHONY: demo test test-slow setup bench lint types docs clean

@@ -22,16 +22,10 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from neuroloom.decoding.poyo import Poyo, poyo_config
-from neuroloom.decoding.poyo_adapt import (
-    SESSIONS,
-    UNITS,
-    extend,
-    only_learning,
-    parameter_groups,
-    weights_from,
-)
+from neuroloom.decoding.poyo_adapt import SESSIONS, UNITS, extend, learning
 from neuroloom.decoding.poyo_data import Outputs, PoyoData
 from neuroloom.decoding.poyo_predict import predict_overlapping
+from neuroloom.decoding.rows import parameter_groups, weights_from
 from neuroloom.decoding.tokens import Train
 from neuroloom.simulation.populations import ReachingSession, simulate_cohort, simulate_reaching
 from neuroloom.training.loop import TrainConfig, train
@@ -198,7 +192,7 @@ def meet(model: Poyo, session: ReachingSession, span_s, arguments, context_s: fl
     adapted = copy.deepcopy(model)
     extend(adapted, n_units=n_units, n_sessions=1, seed=arguments.seed)
     for name, stage, rate in (("unit_identification", "units", 1e-2), ("fine_tuned", "all", 5e-4)):
-        with only_learning(adapted, stage, units=units, sessions=[n_sessions]):
+        with learning(adapted, stage, units=units, sessions=[n_sessions]):
             fit(adapted, data, arguments, steps=steps, batch=64, rate=rate, label=name)
         scores[name] = r2(adapted, *test, context_s)
     with weights_from(arguments.seed, "alone"):
