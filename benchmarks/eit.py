@@ -218,7 +218,7 @@ def main() -> None:
     parser.add_argument("--peer-steps", type=int, default=8000, help="with all orders; a quarter with one")
     parser.add_argument("--peer-rate", type=float, default=1e-3)
     parser.add_argument("--crops", type=int, default=8, help="crops of every training trial")
-    parser.add_argument("--triple-steps", type=int, default=1500, help="of EIT on two triples")
+    parser.add_argument("--triple-steps", type=int, default=600, help="of EIT on two triples")
     parser.add_argument("--cache", type=Path, help="folder that keeps the simulated trials")
     parser.add_argument("--kept", type=Path, help="file of finished results")
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs")

@@ -29,13 +29,13 @@ from neuroloom.threads import set_threads
 LABEL, BIN_S, TRIAL_S = "stimulus", 0.1, 0.4
 SETTINGS: dict[str, Any] = {
     "config": {"answer": "concatenated"},
-    "steps": 600,
+    "steps": 300,
     "batch_size": 16,
     "learning_rate": 3e-3,
     "unit_dropout": 0.9,  # of a thousand units
     "validation_fraction": 0.0,
 }
-HEAD: dict[str, Any] = {"steps": 300, "learning_rate": 3e-3}
+HEAD: dict[str, Any] = {"steps": 200, "learning_rate": 3e-3}
 HEAD_UNIT_DROPOUT = 0.5
 
 

@@ -54,6 +54,7 @@ HEAD_STEPS = 300
 FRACTIONS = (0.05, 0.1, 0.25, 0.5, 1.0)
 # Training from nothing on a few trials is over sooner.
 FEW, FEW_STEPS = 0.25, 500
+PEERS = ("from nothing", "logistic")
 
 
 class Animal:
@@ -264,11 +265,41 @@ def curve(args: argparse.Namespace, kept: Kept) -> list[Row]:
             means = {name: round(float(np.mean(each)), 4) for name, each in scores.items()}
             print(f"{goal} from {fraction:.0%}: {means}", flush=True)
             told = conditions("torch", seeds=args.seeds[: args.curve_seeds], each=scores, **EIT)
-            for other in ("from nothing", "logistic"):
+            for other in PEERS:
                 ratio = (1 - means[other]) / (1 - means["transfer"])
                 row = Row(f"{goal}, {fraction:.0%} of its trials", means["transfer"], means[other], "", ratio)
                 rows.append(Row(row.name, row.ours, row.peer, "", row.ratio, told | {"peer": other}))
     return rows
+
+
+def draw(rows: list[Row], path: Path) -> None:
+    """Draw accuracy against the share of the new animal's trials, a panel for each animal."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    figure, panels = plt.subplots(1, 2, figsize=(8.2, 3.6), layout="constrained", sharey=True)
+    for axes, name in zip(panels, ("chewie", "mihi"), strict=True):
+        mine = [row for row in rows if row.name.startswith(f"{name}, ") and row.name.endswith("its trials")]
+        shares = sorted({float(row.name.split()[1].rstrip("%")) for row in mine})
+        lines = {"head on T of the other animal": [row.ours for row in mine[::2]]}
+        lines |= {f"{peer}": [row.peer for row in mine if row.conditions["peer"] == peer] for peer in PEERS}
+        for (label, values), colour in zip(lines.items(), ("#1769b5", "#c2410c", "#6b7280"), strict=True):
+            axes.plot(shares, values, "o-", color=colour, linewidth=1.8, markersize=4, label=label)
+        axes.set_xscale("log")
+        axes.set_xticks(shares, [f"{each:g}" for each in shares])
+        axes.minorticks_off()
+        axes.set_title(name.capitalize())
+        axes.set_xlabel("% of the training trials")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", linewidth=0.4)
+    panels[0].set_ylabel("accuracy of a bin, 8 directions")
+    panels[1].legend(frameon=False, fontsize=8, loc="lower right")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+    print(f"wrote {path}")
 
 
 def main() -> None:
@@ -286,13 +317,17 @@ def main() -> None:
     parser.add_argument("--settings", default="{}", help="JSON: other arguments of EITDecoder")
     parser.add_argument("--kept", type=Path, help="file of finished results")
     parser.add_argument("--models", type=Path, help="folder that keeps fitted networks")
+    parser.add_argument("--figure", type=Path, help="draw the curve here")
     parser.add_argument("--quick", action="store_true", help="a few steps, to see that it runs")
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write the rows as JSON")
     args = parser.parse_args()
     set_threads(1)
     kept = Kept(args.kept)
     makers = {"reaching": reaching, "transfer": transfer, "curve": curve}
-    finish([row for table in args.tables for row in makers[table](args, kept)], args)
+    rows = [row for table in args.tables for row in makers[table](args, kept)]
+    finish(rows, args)
+    if args.figure and "curve" in args.tables:
+        draw(rows, args.figure)
 
 
 if __name__ == "__main__":

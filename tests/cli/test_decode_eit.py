@@ -24,6 +24,7 @@ def save(id, folder, *, n_units, labels):
         id=id,
         trial_lengths=[4] * 40,
         trial_labels={"side": np.array(labels)[label]},
+        unit_metadata={"brain_area": ["MOs", "VISp"] * (n_units // 2) + ["MOs"] * (n_units % 2)},
     )
     return session.save(folder / f"{id}.session")
 
@@ -46,7 +47,9 @@ def decoder(folder, sessions):
 
 def test_fit_predict_and_score_go_through_the_command(decoder, sessions, folder, capsys):
     assert load_decoder(decoder).settings()["window_s"] == 0.2
-    assert (folder / "decoder.report" / "report.html").exists()
+    page = (folder / "decoder.report" / "report.html").read_text()
+    assert "Accuracy over the trial" in page
+    assert "Attention between groups" in page
     table = str(folder / "predicted.csv")
     assert main(["decode", "predict", "--decoder", decoder, "--session", sessions[0], "--out", table]) == 0
     assert set(pd.read_csv(table)["side"]) <= {"left", "right"}
@@ -63,6 +66,18 @@ def test_adapt_teaches_another_animal_other_labels(decoder, folder, capsys):
     assert main([*command, "--mode", "head", "--steps", "5"]) == 0
     assert load_decoder(out).target_.classes == ("left", "right", "up")
     assert "held-out accuracy" in capsys.readouterr().out
+    page = (folder / "adapted.report" / "report.html").read_text()
+    assert "Accuracy over the trial" in page
+    # A head on T answers without attention between units.
+    assert "Attention between groups" not in page
+
+
+def test_a_transformer_over_binned_populations_is_a_model_too(sessions, folder, capsys):
+    out = str(folder / "ndt")
+    command = ["decode", "fit", "--model", "ndt", "--session", *sessions, "--target", "side", "--out", out]
+    assert main([*command, "--window-s", "0.2", "--steps", "60", "--learning-rate", "0.01"]) == 0
+    assert "ndt decoder" in capsys.readouterr().out
+    assert load_decoder(out).kind == "ndt"
 
 
 def test_what_is_of_another_model_is_refused(decoder, sessions, folder, capsys):
