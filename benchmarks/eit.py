@@ -285,22 +285,21 @@ def table(found: dict[str, list[float]], args: argparse.Namespace) -> list[Row]:
         each = {name: [round(value, 4) for value in found[name]] for name in names}
         return conditions("torch", seeds=args.seeds, each=each, **sizes, **more)
 
+    pairs, triples = "two pairs, EIT by parts", "two triples, EIT by parts"
+    beside = [
+        (f"{pairs}: {question}", f"two pairs, peer, {orders}, {question}: accuracy", CHANCE[question])
+        for question in QUESTIONS
+        for orders in ("one order", "all orders")
+    ]
+    beside += [
+        (f"{pairs}: connection", "two pairs, peer, 8 unseen orders, connection: accuracy", 1 / 3),
+        (f"{triples}: connection", "two triples, peer, 24 orders, connection: accuracy", 0.1),
+    ]
     rows = []
-    for question in QUESTIONS:
-        ours = f"two pairs, EIT by parts: {question}"
-        for orders in ("one order", "all orders"):
-            theirs = f"two pairs, peer, {orders}, {question}: accuracy"
-            told = about(ours, theirs, chance=round(CHANCE[question], 3), peer=f"NDT-like, {orders}")
+    for ours, theirs, chance in beside:
+        if theirs in mean:
+            told = about(ours, theirs, chance=round(chance, 3), peer="NDT-like, " + theirs.split(", ")[2])
             rows.append(Row(ours, mean[ours], mean[theirs], "", mean[ours] / mean[theirs], told))
-    ours, theirs = rows[0].name, "two pairs, peer, 8 unseen orders, connection: accuracy"
-    told = about(ours, theirs, peer="NDT-like, 16 of 24 orders")
-    rows.append(Row(f"{ours}, unseen orders", mean[ours], mean[theirs], "", mean[ours] / mean[theirs], told))
-    ours, theirs = (
-        "two triples, EIT by parts: connection",
-        "two triples, peer, 24 orders, connection: accuracy",
-    )
-    told = about(ours, theirs, chance=0.1, peer="NDT-like, 24 orders")
-    rows.append(Row(ours, mean[ours], mean[theirs], "", mean[ours] / mean[theirs], told))
     shown = {name for row in rows for name in row.conditions["each"]}
     return rows + [Row(name, mean[name], conditions=about(name)) for name in mean if name not in shown]
 
