@@ -110,7 +110,8 @@ def score_dots(
     axes.spines["left"].set_visible(False)
     axes.axvline(start, color=LINE, linewidth=1)
     lowest = float(np.nanmin([*values, start, 0.0]))
-    axes.set_xlim(lowest - (0.02 if lowest >= 0 else 0.15 * (1.1 - lowest)), 1.1)
+    # A value below the line is written at its left.
+    axes.set_xlim(lowest - (0.15 * (1.1 - lowest) if (values < start).any() else 0.02), 1.1)
     few_values(axes.xaxis, 6)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(axis="x", color=GRID)
