@@ -74,13 +74,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--validate", action="store_true", help="measure on a fifth of the training trials")
     parser.add_argument("--sessions", type=int, nargs="+", help="numbers of the sessions to meet; all")
+    parser.add_argument("--no-control", action="store_true", help="leave the random T out")
     parser.add_argument("--kept", type=Path, help="file of finished results")
     parser.add_argument("--quick", action="store_true", help="a few steps, to see that it runs")
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write the rows as JSON")
     args = parser.parse_args()
     set_threads(1)
     kept, sessions = Kept(args.kept), [known_trials(each, LABEL) for each in read_all()]
-    scores: dict[str, list[list[float]]] = {"transfer": [], "random": [], "logistic": []}
+    kinds = ("transfer", "logistic") if args.no_control else ("transfer", "logistic", "random")
+    scores: dict[str, list[list[float]]] = {kind: [] for kind in kinds}
     met: list[str] = []
     for seed in args.seeds:
         found: dict[str, list[float]] = {name: [] for name in scores}
@@ -108,14 +110,15 @@ def main() -> None:
                 name = f"{session.id}, seed {seed}"
                 met.append(session.id)
                 found["logistic"].append(kept(f"{name}: logistic", regression))
-                found["random"].append(kept(f"{name}: head on a random T", random))
+                if not args.no_control:
+                    found["random"].append(kept(f"{name}: head on a random T", random))
                 found["transfer"].append(kept(f"{name}: head on T of the other mice", transfer))
         for name, each in found.items():
             scores[name].append(each)
     mean = {name: np.mean(each, axis=0) for name, each in scores.items()}
     told = {name: interval(each) for name, each in mean.items()} if len(met) > 1 else {}
     rows = []
-    for peer in ("logistic", "random"):
+    for peer in kinds[1:]:
         difference = interval(mean["transfer"] - mean[peer]) if told else None
         each = {name: dict(zip(met, values.round(4).tolist(), strict=True)) for name, values in mean.items()}
         about = conditions(
