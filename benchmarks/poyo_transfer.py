@@ -65,9 +65,10 @@ def _rows(found: dict[str, dict[str, Any]], args: argparse.Namespace) -> list[Ro
     steps = {"steps": args.steps, "adapt_steps": args.adapt_steps, "seed": args.seed}
     for name, told in found.items():
         scores, told = told["each"], conditions("torch", **steps) | told
+        ours = scores.get("units")
         for peer in [kind for kind in LABELS if kind in scores and kind != "units"]:
-            ratio = (1 - scores[peer]) / (1 - scores["units"])
-            rows.append(Row(name, scores["units"], scores[peer], "R²", ratio, told | {"peer": peer}))
+            ratio = None if ours is None else (1 - scores[peer]) / (1 - ours)
+            rows.append(Row(name, ours, scores[peer], "R²", ratio, told | {"peer": peer}))
     return rows
 
 
