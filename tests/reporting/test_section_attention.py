@@ -41,7 +41,7 @@ def test_attention_is_shown_beside_the_true_interactions():
     shown = attention_section(
         trial_weights=[weights], graphs=[GRAPH], areas=np.array([[0.5, 1.0]]), chosen=(0, 1)
     )
-    by_head, found, truth = shown.blocks
+    by_head, found, truth = (each for each in shown.blocks if isinstance(each, Figure))
     assert "area under the ROC curve of 1.00" in shown.lead
     assert "head 2 * 1.00" in by_head.alt
     assert "1 with 2 (1.00)" in found.alt
