@@ -28,6 +28,8 @@ class Run(RecordingOptions):
     """Decoder."""
     sorter: str = "auto"
     """Sorter."""
+    motion: str = "none"
+    """How to follow a probe that moves along itself: one of SpikeInterface's presets, such as dredge_fast."""
     test_fraction: float = 0.2
     """The last part of the session, on which the decoder is scored."""
     skip: tuple[Literal["decoding", "audit"], ...] = ()
@@ -48,6 +50,7 @@ class Run(RecordingOptions):
             trials = read_trials(self.trials)
         config = RunConfig(
             sorter=self.sorter,
+            motion=self.motion,
             target=self.target,
             model=self.model,
             test_fraction=self.test_fraction,

@@ -54,6 +54,8 @@ class Sort(RecordingOptions):
     """Folder to write; a rerun resumes."""
     sorter: str = "auto"
     """A sorter of SpikeInterface that is installed, or simsort."""
+    motion: str = "none"
+    """How to follow a probe that moves along itself: one of SpikeInterface's presets, such as dredge_fast."""
     truth: Path | None = None
     """The true units where they are known, saved by SpikeInterface: the page then shows the agreement."""
     phy: bool = True
@@ -69,7 +71,13 @@ class Sort(RecordingOptions):
         recording = self.read()
         # Read before the work: hours of sorting must not end in a refusal.
         truth = None if self.truth is None else read_truth(self.truth, recording)
-        config = RunConfig(sorter=self.sorter, phy=self.phy, seed=self.seed, skip=("decoding", "audit"))
+        config = RunConfig(
+            sorter=self.sorter,
+            motion=self.motion,
+            phy=self.phy,
+            seed=self.seed,
+            skip=("decoding", "audit"),
+        )
         folder = run(
             recording,
             out=self.out,

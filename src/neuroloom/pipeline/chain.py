@@ -35,6 +35,8 @@ class RunConfig:
     ----------
     sorter
         ``"auto"`` or the name of a sorter.
+    motion
+        ``"none"``, or how to follow a probe that moves (`neuroloom.sorting.motion`).
     target
         What to decode; None takes the only behaviour or trial label, or else one called ``velocity``.
     model
@@ -52,6 +54,7 @@ class RunConfig:
     """
 
     sorter: str = "auto"
+    motion: str = "none"
     target: str | None = None
     model: str = "wiener"
     decoder_options: dict[str, Any] = field(default_factory=dict)
@@ -128,7 +131,7 @@ def run(
             "findings": [finding.as_dict() for finding in findings],
         }
         artifacts.write_text(run_folder.path / "run.json", artifacts.to_json(about))
-        key = artifacts.fingerprint(__version__, data, config.sorter, config.phy, config.seed)
+        key = artifacts.fingerprint(__version__, data, config.sorter, config.motion, config.phy, config.seed)
         sorting = stages.sort_stage(run_folder, recording, key=key, config=config, truth=truth)
         key = artifacts.fingerprint(key, session_id, subject, *_behavior_parts(behavior, trials))
         if truth is not None:

@@ -1,5 +1,6 @@
 """The stages of the main job, each from the outputs of those before it to a folder of its own."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,9 @@ def sort_stage(
         sorting = sort(
             recording,
             sorter=config.sorter,
+            motion=config.motion,
             seed=config.seed,
+            progress=sys.stderr.isatty(),
             folder=draft / "sorting",
             work_folder=run.path / "sorting.partial",  # the draft does not outlive a kill
         )
