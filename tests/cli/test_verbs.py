@@ -14,7 +14,7 @@ from neuroloom.cli import main
 from neuroloom.decoding.estimator import load_decoder
 from neuroloom.sessions.session import Session
 
-VERBS = ["demo", "run", "sort", "match", "decode", "dynamics", "audit", "check", "report"]
+VERBS = ["demo", "run", "sort", "match", "decode", "dynamics", "audit", "check", "report", "watch"]
 
 
 def make_session(id: str, *, seed: int) -> Session:

@@ -206,6 +206,14 @@ def test_sort_says_what_it_wrote_and_compares_with_a_truth_that_comes_later(sort
     assert write_report(folder / "run").read_bytes() == page
 
 
+def test_motion_that_cannot_be_followed_is_refused_and_nothing_is_lost(sorted_folder, capsys):
+    folder, arguments = sorted_folder
+    before = (folder / "run" / "sorting" / "manifest.json").read_bytes()
+    assert main([*arguments, "--motion", "dredge_fast"]) == 2
+    assert "place spikes along the probe" in capsys.readouterr().err
+    assert (folder / "run" / "sorting" / "manifest.json").read_bytes() == before
+
+
 def test_the_pages_numbers_are_those_of_the_sorting(sorted_folder):
     folder, _ = sorted_folder
     recording = read_recording(folder / "voltage")
