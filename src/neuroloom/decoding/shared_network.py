@@ -42,6 +42,7 @@ class NetworkDecoder(Decoder):
             learning_rate=rate,
             weight_decay=self.weight_decay,
             evaluate_every=max(1, steps // 20),
+            log_every=max(1, min(10, steps // 20)),
             patience=self.patience,
             checkpoint_every=max(1, steps // 10),
             seed=self.seed,
