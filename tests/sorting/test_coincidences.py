@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -57,7 +59,7 @@ def drifting(seed: int, *, n: int, steps: int) -> list[np.ndarray]:
 def test_the_steps_of_a_drifting_neuron_follow_one_another(n, steps):
     for seed in range(10):
         groups = drifting(seed, n=n, steps=steps)
-        for first, second in zip(groups, groups[1:], strict=False):
+        for first, second in pairwise(groups):
             assert fire_in_turn(first, second, n_samples=60 * SECOND)
 
 
