@@ -77,6 +77,10 @@ def test_confidence_is_the_share_that_is_right():
     near = [np.arange(2), np.arange(2)]
     confidence, _, _ = spike_confidence(left, templates, near, n_spikes=len(sample))
     right = found == truth
+    # Two templates of one neuron do not compete: that a spike is the neuron's is hardly in doubt.
+    left = Subtraction(templates).chunks(traces, sample, found, chunk=100_000)
+    of_one, _, _ = spike_confidence(left, templates, near, n_spikes=len(sample), neuron=np.zeros(2, int))
+    assert of_one.mean() > 0.98
     assert 0.75 < right.mean() < 0.99
     assert confidence.mean() == pytest.approx(right.mean(), abs=0.06)
     assert right[confidence > 0.95].mean() > right[confidence < 0.7].mean() + 0.1

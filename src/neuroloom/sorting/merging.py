@@ -4,13 +4,12 @@ import numpy as np
 
 from neuroloom.sorting.coincidences import fire_as_one, fire_in_turn
 from neuroloom.sorting.noise import NoiseModel
-from neuroloom.sorting.resemblance import Resemblance, around, moved, whitener
+from neuroloom.sorting.resemblance import NEAR_UM, Resemblance, around, moved, whitener
 from neuroloom.sorting.templates import Units, core
 
 _SAME_DISTANCE = 2.0  # standard deviations of noise by which two templates of one unit may differ
 _SIMILAR, _SIMILAR_SCALE = 0.25, 2.0  # and by how much if they fire as one
 _NEXT_STEP = 0.08  # two steps of a drifting neuron, of almost the same size
-_NEAR_UM = 100.0
 _OVERLAP_LAGS = range(-28, 29)
 _TIMES_CHANCE = 3.0
 
@@ -45,7 +44,7 @@ def resembling_none(
     found = np.ones(len(units), bool)
     for other in range(len(others)):
         distance = np.linalg.norm(locations_um[units.peak] - locations_um[others.peak[other]], axis=1)
-        for one in np.flatnonzero(found & (distance <= _NEAR_UM)).tolist():
+        for one in np.flatnonzero(found & (distance <= NEAR_UM)).tolist():
             found[one] = not resemblance.alike(len(units) + other, one, nearest)
     return found
 
@@ -120,7 +119,7 @@ def without_composites(
     place = units.peak
     for unit in np.argsort(units.count, kind="stable"):
         distance = np.linalg.norm(locations_um[place] - locations_um[place[unit]], axis=1)
-        others = np.flatnonzero(keep & (distance <= _NEAR_UM) & (units.count > units.count[unit]))
+        others = np.flatnonzero(keep & (distance <= NEAR_UM) & (units.count > units.count[unit]))
         others = others[others != unit]
         if len(others) < 2:
             continue

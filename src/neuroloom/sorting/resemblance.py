@@ -7,7 +7,7 @@ from neuroloom.sorting.templates import FOR_TEMPLATE, Units, core, moved_by, shi
 
 _SAME = 0.03  # share of a template's energy by which two of one unit may differ
 _SAME_SCALE = 1.18
-_NEAR_UM, _MOST_CHANNELS = 100.0, 10
+NEAR_UM, _MOST_CHANNELS = 100.0, 10
 _LAGS = range(-24, 25)  # a spike may have been noticed at another trough
 _PARTS_OF_SAMPLE = (0.0, 0.25, 0.5, 0.75)
 
@@ -30,7 +30,7 @@ class Resemblance:
         often, place = np.argsort(-self.units.count, kind="stable").tolist(), self.units.peak
         distance = np.linalg.norm(self.locations_um[place][:, None] - self.locations_um[place], axis=2)
         pairs = ((one, other) for rank, one in enumerate(often) for other in often[rank + 1 :])
-        return [pair for pair in pairs if distance[pair] <= _NEAR_UM]
+        return [pair for pair in pairs if distance[pair] <= NEAR_UM]
 
     def alike(self, one: int, other: int, nearest: float) -> bool:
         """Return whether two differ by no more than a shift, a little in size, and this many sd of noise."""
@@ -67,7 +67,7 @@ def around(locations_um: np.ndarray, channel: int) -> np.ndarray:
     """Return the up to 10 channels within 100 um."""
     distance = np.linalg.norm(locations_um - locations_um[channel], axis=1)
     nearest = np.argsort(distance, kind="stable")[:_MOST_CHANNELS]
-    return np.sort(nearest[distance[nearest] <= _NEAR_UM])
+    return np.sort(nearest[distance[nearest] <= NEAR_UM])
 
 
 def whitener(noise: NoiseModel, channels: np.ndarray):
