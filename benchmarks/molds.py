@@ -8,7 +8,7 @@ the relative error of the first 12 Markov parameters, averaged over matched comp
 
 With --json PATH, finished trials are kept in PATH with suffix .trials.jsonl, and a second call goes on from
 there; delete that file to start over. Timing against dynamax: the same E and M step in float64, compiled,
-one thread, interleaved.
+interleaved, on one core.
 """
 
 import os
@@ -18,16 +18,18 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
 
 import json
-import resource
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from molds_peer import dynamax_iteration
 from table import Row, conditions, finish, median_times, parse_arguments
 
 from neuroloom.dynamics.em import Mixture, expect, expectation_maximisation, step
-from neuroloom.dynamics.initialisation import start_candidates
+from neuroloom.dynamics.initialisation import Init, start_candidates
 from neuroloom.dynamics.maximisation import Constraints
+from neuroloom.dynamics.tensor import Decomposition
 from neuroloom.dynamics.trajectories import Trajectories, pack
 from neuroloom.seeds import stream
 from neuroloom.simulation.linear_systems import LinearSystem, MixtureSample, random_system, simulate_mixture
@@ -47,7 +49,7 @@ INPUT_SETTINGS = {
     "no inputs": _INPUTS | {"kind": "none", "m": 0, "p": 2, "feedthrough": False},
 }
 # name -> (init, decomposition, number of starts)
-STARTS = {
+STARTS: dict[str, tuple[Init, Decomposition, int]] = {
     "auto": ("auto", "smd", 2),
     "tensor": ("tensor", "smd", 1),
     "tensor, rtpm": ("tensor", "rtpm", 1),
@@ -190,7 +192,9 @@ def summary(name: str, setting: dict, records: list[dict], n_seeds: int) -> list
             for r in chosen
         ]
         error = float(np.median([r["error"] for r in chosen]))
-        facts = {key: float(np.median([r[key] for r in chosen])) for key in ("ari", "iterations", "cpu_s")}
+        facts: dict[str, Any] = {
+            key: float(np.median([r[key] for r in chosen])) for key in ("ari", "iterations", "cpu_s")
+        }
         facts["mean_ari"] = float(np.mean([r["ari"] for r in chosen]))
         for key in ("start_ari", "start_error", "raw_ari"):
             values = [r[key] for r in chosen if key in r]
@@ -209,6 +213,9 @@ def summary(name: str, setting: dict, records: list[dict], n_seeds: int) -> list
 
 def time_iterations(sizes: list[dict], repeats: int) -> list[Row]:
     """Time one E and M step against dynamax, and check that both reach the same parameters."""
+    # XLA's flags leave it threads of its own; one core for all is what makes it one thread.
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     rows = []
     for size in sizes:
         sample = simulate(size, FIRST_SEED)
@@ -248,21 +255,32 @@ def time_iterations(sizes: list[dict], repeats: int) -> list[Row]:
 
 
 def memory_growth(size: dict, who: str) -> float:
-    """Peak resident memory, in MiB, beyond what stood there before the first iteration."""
+    """Peak resident memory, in MiB, of one iteration and what it needs, beyond the simulated data."""
     small = size | {"N": 8, "T": 8}
+    before = 0.0
     for trial in (small, size):
         # The small problem loads and compiles what the large one needs.
         sample = simulate(trial, FIRST_SEED)
         mixture = Mixture(sample.systems, sample.weights)
+        before = _peak_memory(reset=True)
         if who == "ours":
             trajectories = pack(sample.outputs, sample.inputs)
             constraints = Constraints(np.ones(size["p"]))
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        if who == "ours":
             step(mixture, expect(mixture, trajectories, constraints), constraints)
         else:
             dynamax_iteration(mixture, sample)
-    return max((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, 0.1)
+    return max(_peak_memory() - before, 0.1)
+
+
+def _peak_memory(*, reset: bool = False) -> float:
+    """Peak resident memory of this process in MiB; `reset` starts a new peak at what is resident now.
+
+    Not `resource.getrusage`: its peak survives exec, so a child would report that of its parent.
+    """
+    if reset:
+        Path("/proc/self/clear_refs").write_text("5")
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def in_new_process(function, *arguments):
@@ -271,77 +289,6 @@ def in_new_process(function, *arguments):
 
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(function, arguments)
-
-
-def dynamax_iteration(mixture: Mixture, sample: MixtureSample):
-    """Return a compiled float64 EM step for the mixture in dynamax, or None where it is absent.
-
-    Dynamax has no mixtures: its own batched E step runs for each component, its sufficient statistics are
-    weighted by the responsibilities, and its own M step follows. Its states are driven by u_{t+1} where ours
-    are driven by u_t, so it gets the inputs one step late; with D = 0 the E step and the new A and B are the
-    same, and only the regression for D, of the same size, differs.
-    """
-    try:
-        import jax
-    except ImportError:
-        return None
-    jax.config.update("jax_enable_x64", True)
-    import jax.numpy as jnp
-    from dynamax.linear_gaussian_ssm import LinearGaussianSSM
-
-    n, m, p = mixture.systems[0].state_dim, mixture.systems[0].input_dim, mixture.systems[0].output_dim
-    model = LinearGaussianSSM(n, p, m, has_dynamics_bias=False, has_emissions_bias=False)
-    inputs = np.stack(sample.inputs)
-    late = np.concatenate([np.zeros_like(inputs[:, :1]), inputs[:, :-1]], axis=1)
-    ys, us = jnp.asarray(np.stack(sample.outputs)), jnp.asarray(late)
-    starts = []
-    for s in mixture.systems:
-        params, props = model.initialize(
-            jax.random.PRNGKey(0),
-            initial_mean=jnp.asarray(s.mu0),
-            initial_covariance=jnp.asarray(s.P0),
-            dynamics_weights=jnp.asarray(s.A),
-            dynamics_input_weights=jnp.asarray(s.B),
-            dynamics_covariance=jnp.asarray(s.Q),
-            emission_weights=jnp.asarray(s.C),
-            emission_input_weights=jnp.asarray(s.D),
-            emission_covariance=jnp.asarray(s.R),
-        )
-        starts.append((params, props))
-    return _compiled(model, starts, mixture.weights, ys, us)
-
-
-def _compiled(model, starts, weights, outputs, inputs):
-    import jax
-    import jax.numpy as jnp
-
-    props = starts[0][1]
-    log_weights = jnp.log(jnp.asarray(weights))
-
-    @jax.jit
-    def iterate(all_params, ys, us):
-        results = [jax.vmap(lambda y, u, q=q: model.e_step(q, y, u))(ys, us) for q in all_params]
-        joint = jnp.stack([result[1] for result in results], axis=1) + log_weights
-        share = jax.nn.softmax(joint, axis=1)
-        fitted = []
-        for k, (params, (stats, _)) in enumerate(zip(all_params, results, strict=True)):
-            weighted = jax.tree_util.tree_map(
-                lambda a, k=k: a * share[:, k].reshape((-1,) + (1,) * (jnp.ndim(a) - 1)), stats
-            )
-            fitted.append(
-                model.m_step(params, props, weighted, model.initialize_m_step_state(params, props))[0]
-            )
-        return fitted, share.mean(axis=0)
-
-    all_params = [params for params, _ in starts]
-
-    def run():
-        fitted, shares = iterate(all_params, outputs, inputs)
-        jax.block_until_ready((fitted, shares))
-        return [np.hstack([q.dynamics.weights, q.dynamics.input_weights]) for q in fitted]
-
-    run()
-    return run
 
 
 def main() -> None:
