@@ -115,7 +115,7 @@ def start_candidates(
     """
     methods = ["tensor", "kmeans", "predictors"] + ["random"] * n_init if init == "auto" else [init] * n_init
     if n_components == 1:
-        methods = ["pooled"]
+        methods = ["pooled", "plain"]
     predictor = Predictor.of(trajectories)
 
     def short(mixture: Mixture) -> Fit:
@@ -134,9 +134,12 @@ def start_candidates(
             refusals.append(error)
             continue
         for partition in _distinct(labels, details.get("raw_labels")):
-            start = constrained(
-                realise_clusters(trajectories, partition, n_components, state_dim), constraints
-            )
+            if method == "plain":
+                # EM crosses a plateau on its way from a realised system to one whose states grow.
+                start = Mixture([_plain(trajectories, state_dim)], np.ones(1))
+            else:
+                start = realise_clusters(trajectories, partition, n_components, state_dim)
+            start = constrained(start, constraints)
             candidates.append(Candidate(method, partition, start, short(start), details))
     if not candidates:
         raise refusals[0]
@@ -243,7 +246,7 @@ def _scales(arrays: list[np.ndarray]) -> np.ndarray:
 
 
 def _plain(trajectories: Trajectories, state_dim: int) -> LinearSystem:
-    """A system for trajectories too short to say anything: slow states seen along the principal axes."""
+    """A system that says as little as possible: slow states seen along the principal axes."""
     n, m, p = state_dim, trajectories.input_dim, trajectories.output_dim
     every = np.concatenate(trajectories.outputs)
     every = np.nan_to_num(every - np.nanmean(every, axis=0))
