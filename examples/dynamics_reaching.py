@@ -12,10 +12,10 @@ Without EM stand beside it: the tensor alone, and one system per trial, clustere
 
 import argparse
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.cluster import KMeans
 from sklearn.metrics import normalized_mutual_info_score
 from sklearn.model_selection import KFold
@@ -71,13 +71,14 @@ def system_per_trial(model: MixtureOfLDS, outputs: Trials, inputs: Trials) -> Mi
     """Fit one system to each trial, cluster their impulse responses, and fit one system to each cluster."""
     of_one = MixtureOfLDS(1, model.state_dim, ridge=max(model.ridge, 1.0), max_iter=50, tol=1e-5)
     single = [
-        clone(of_one).fit([y], [u]).markov_parameters(6).ravel() for y, u in zip(outputs, inputs, strict=True)
+        copy(of_one).fit([y], [u]).markov_parameters(6).ravel() for y, u in zip(outputs, inputs, strict=True)
     ]
     k = int(model.n_components)
     model.labels_ = KMeans(k, n_init=20, random_state=model.seed).fit_predict(np.array(single))  # pyright: ignore
     parts = [np.flatnonzero(model.labels_ == cluster) for cluster in range(k)]
-    of_one = clone(model).set_params(n_components=1)
-    fits = [clone(of_one).fit(chosen(outputs, part), chosen(inputs, part)) for part in parts]
+    of_one = copy(model)
+    of_one.n_components = 1
+    fits = [copy(of_one).fit(chosen(outputs, part), chosen(inputs, part)) for part in parts]
     model.components_ = [fit.components_[0] for fit in fits]
     model.weights_ = np.array([len(part) for part in parts]) / len(outputs)
     return model
