@@ -153,3 +153,14 @@ def test_trajectories_of_one_step_leave_the_dynamics_alone(make_system):
     )
     np.testing.assert_array_equal(fit.mixture.systems[0].A, system.A)
     assert np.isfinite(fit.log_likelihood)
+
+
+def test_a_start_beyond_the_range_of_numbers_is_given_back_at_once(problem):
+    trajectories, start, constraints = problem
+    wild = replace(start.systems[0], A=1e200 * np.eye(2))
+    fit = expectation_maximisation(
+        Mixture([wild, start.systems[1]], start.weights), trajectories, constraints
+    )
+    assert fit.n_iter == 1
+    assert not fit.converged
+    assert not np.isfinite(fit.log_likelihood)

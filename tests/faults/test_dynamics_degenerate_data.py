@@ -66,6 +66,66 @@ def test_trajectories_shorter_than_any_lag_are_fitted(steps, init):
     _fit(sample.outputs, sample.inputs, init=init)
 
 
+@pytest.mark.parametrize("states", [1, 3])
+@pytest.mark.parametrize(
+    ("init", "steps"),
+    [("predictors", 1), ("predictors", 3), ("random", 2), ("tensor", 5), ("tensor-pooled", 3)],
+)
+def test_single_starts_fit_short_trajectories(init, steps, states):
+    sample = _sample(steps=steps)
+    _fit(sample.outputs, sample.inputs, init=init, state_dim=states)
+
+
+@pytest.mark.parametrize(
+    ("init", "steps", "message"),
+    [("tensor", 1, "longer"), ("tensor", 3, "longer"), ("tensor-pooled", 2, "longer lag")],
+)
+def test_a_tensor_of_too_short_trajectories_is_refused(init, steps, message):
+    sample = _sample(steps=steps)
+    with pytest.raises(DataError, match=message):
+        MixtureOfLDS(2, 1, init=init).fit(sample.outputs, sample.inputs)
+
+
+@pytest.mark.parametrize("init", ["tensor", "tensor-pooled", "kmeans", "predictors", "random"])
+@pytest.mark.parametrize("decomposition", ["smd", "rtpm"])
+def test_every_start_survives_collinear_binary_inputs_and_gaps(init, decomposition):
+    sample = _sample()
+    outputs = [y.copy() for y in sample.outputs]
+    for y in outputs[::2]:
+        y[3:9] = np.nan
+    inputs = [np.column_stack([np.sign(u), np.sign(u)]) for u in sample.inputs]
+    _fit(outputs, inputs, init=init, decomposition=decomposition, n_components=3)
+
+
+def test_the_number_of_components_is_chosen_among_few_trajectories():
+    sample = _sample(n=3, steps=8)
+    model = _fit(sample.outputs, sample.inputs, n_components="bic")
+    assert set(model.selection_) == {1, 2, 3}
+
+
+@pytest.mark.parametrize("shared", [["A"], ["C"], ["A", "C"], ["B", "C", "D", "Q", "R"]])
+def test_shared_parameters_do_not_explode_on_short_identical_trajectories(shared):
+    sample = _sample(steps=5, p=4)
+    outputs, inputs = [sample.outputs[0]] * 12, [sample.inputs[0]] * 12
+    for states in (1, 3, 5):
+        _fit(outputs, inputs, shared=shared, ridge=10.0, state_dim=states)
+
+
+def test_a_component_with_trajectories_of_one_step_alone_stays_finite():
+    sample = _sample(steps=[1] * 10 + [20] * 20)
+    outputs = [y if len(y) > 1 else 0 * y for y in sample.outputs]
+    _fit(outputs, sample.inputs, n_components=4, max_iter=30)
+
+
+def test_outputs_that_vanish_in_most_trajectories_are_survived_or_refused():
+    sample = _sample(p=1)
+    outputs = [y if i % 3 else 0 * y for i, y in enumerate(sample.outputs)]
+    _fit(outputs, sample.inputs, n_components=3, shared=["C"])
+    lone = [0 * y for y in sample.outputs]
+    lone[0] = sample.outputs[0]
+    _fit(lone, sample.inputs, n_components=3)
+
+
 def test_trajectories_of_very_different_lengths_are_fitted_together():
     sample = _sample(steps=[1, 2, 3] * 5 + [40] * 15)
     _fit(sample.outputs, sample.inputs)
@@ -117,6 +177,10 @@ def test_blocks_of_nan_and_a_wholly_missing_trajectory_are_survived():
     outputs[2][:] = np.nan
     model = _fit(outputs, sample.inputs)
     np.testing.assert_allclose(model.predict_proba(outputs, sample.inputs)[2], model.weights_)
+    for i in (2, 5, 11):
+        outputs[i] = np.full_like(outputs[i], np.nan)
+    # As many components as trajectories: some start out with nothing but missing data.
+    _fit(outputs[:12], sample.inputs[:12], n_components=8)
 
 
 def test_an_output_that_is_never_seen_is_refused():

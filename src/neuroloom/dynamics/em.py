@@ -89,7 +89,9 @@ def expect(
         for done in passes[-1]:
             filled = done.group.filled
             joint[done.group.members[filled], k] = done.log_likelihood[filled] + log_weights[k]
-    log_likelihood = float(_log_sum(joint).sum())
+    # Parameters beyond the range of numbers give NaN or infinity; whoever made them has to look.
+    with np.errstate(invalid="ignore", over="ignore"):
+        log_likelihood = float(_log_sum(joint).sum())
     return Expectation(
         log_likelihood, log_likelihood + log_prior(mixture.systems, constraints), joint, passes
     )
@@ -139,6 +141,8 @@ def expectation_maximisation(
     scale = max(trajectories.n_values, 1)
     current = _State(mixture, expect(mixture, trajectories, constraints))
     trace, n_iter, converged = [current.objective], 1, False
+    if not np.isfinite(current.objective):
+        max_iter = 0
     base: _State | None = None
     while n_iter < max_iter and not converged:
         following = _State.of(

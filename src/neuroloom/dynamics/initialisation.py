@@ -10,7 +10,7 @@ from neuroloom.dynamics.em import Fit, Mixture, expectation_maximisation
 from neuroloom.dynamics.kalman import log_likelihood
 from neuroloom.dynamics.maximisation import Constraints, floored
 from neuroloom.dynamics.predictors import Predictor
-from neuroloom.dynamics.realisation import realise_impulse_response, realise_predictor
+from neuroloom.dynamics.realisation import realise_impulse_response, realise_predictor, stabilised
 from neuroloom.dynamics.tensor import Decomposition
 from neuroloom.dynamics.trajectories import Trajectories
 from neuroloom.errors import DataError
@@ -84,12 +84,26 @@ def realise_clusters(
     for k in range(n_components):
         members = np.flatnonzero(labels == k)
         weights[k] = len(members) + 1.0
-        system = _realise(trajectories, members, state_dim) if len(members) else None
+        seen = any(np.isfinite(trajectories.outputs[i]).any() for i in members)
+        system = _realise(trajectories, members, state_dim) if seen else None
         if system is None:
             # Wide noise lets an empty component pick up what no other explains.
             system = everyone or _plain(trajectories, state_dim)
             system = replace(system, Q=system.Q * (1.5 + k), R=system.R * (1.5 + k))
         systems.append(system)
+    return Mixture(systems, weights / weights.sum())
+
+
+def plain_clusters(
+    trajectories: Trajectories, labels: np.ndarray, n_components: int, state_dim: int
+) -> Mixture:
+    """Return one plain system per cluster, which never rings and never grows."""
+    weights = np.bincount(labels, minlength=n_components) + 1.0
+    systems = []
+    for k in range(n_components):
+        members = np.flatnonzero(labels == k)
+        seen = any(np.isfinite(trajectories.outputs[i]).all(axis=1).any() for i in members)
+        systems.append(_plain(trajectories.subset(members) if seen else trajectories, state_dim))
     return Mixture(systems, weights / weights.sum())
 
 
@@ -134,13 +148,20 @@ def start_candidates(
             refusals.append(error)
             continue
         for partition in _distinct(labels, details.get("raw_labels")):
-            if method == "plain":
-                # EM crosses a plateau on its way from a realised system to one whose states grow.
-                start = Mixture([_plain(trajectories, state_dim)], np.ones(1))
-            else:
-                start = realise_clusters(trajectories, partition, n_components, state_dim)
-            start = constrained(start, constraints)
-            candidates.append(Candidate(method, partition, start, short(start), details))
+            # EM crosses a plateau on its way from a realised system to one whose states grow.
+            realise = plain_clusters if method == "plain" else realise_clusters
+            for make in (realise, plain_clusters):
+                start = constrained(make(trajectories, partition, n_components, state_dim), constraints)
+                fit = short(start)
+                if np.isfinite(fit.trace[-1]):
+                    candidates.append(Candidate(method, partition, start, fit, details))
+                    break
+    if not candidates and not refusals:
+        raise DataError(
+            "no start has a finite likelihood",
+            expected="data that some linear system can follow",
+            remedy="rescale the data, or freeze and share fewer parameters",
+        )
     if not candidates:
         raise refusals[0]
     ranked = sorted(candidates, key=_objective, reverse=True)
@@ -192,11 +213,14 @@ def constrained(mixture: Mixture, constraints: Constraints) -> Mixture:
         for s in systems:
             # Turn the states so that the outputs see them as in the first component, as far as that goes.
             turn = np.linalg.pinv(reference) @ s.C
-            ok = np.linalg.cond(turn) < 1e6
+            sizes = np.linalg.svd(turn, compute_uv=False)
+            ok = sizes[0] < 1e3 and sizes[-1] > 1e-3
             turned.append(replace(s.in_coordinates(turn) if ok else s, C=reference))
         systems = turned
     for name in constraints.shared - {"C"}:
         mean = np.average([getattr(s, name) for s in systems], axis=0, weights=mixture.weights)
+        # States of different components have different coordinates; their mean must at least not explode.
+        mean = stabilised(mean) if name == "A" else mean
         systems = [replace(s, **{name: mean}) for s in systems]
     return Mixture(systems, mixture.weights)
 
@@ -249,7 +273,9 @@ def _plain(trajectories: Trajectories, state_dim: int) -> LinearSystem:
     """A system that says as little as possible: slow states seen along the principal axes."""
     n, m, p = state_dim, trajectories.input_dim, trajectories.output_dim
     every = np.concatenate(trajectories.outputs)
-    every = np.nan_to_num(every - np.nanmean(every, axis=0))
+    known = np.isfinite(every)
+    center = np.where(known, every, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    every = np.where(known, every - center, 0)
     covariance = every.T @ every / max(len(every), 1)
     values, vectors = np.linalg.eigh(covariance)
     scale = np.sqrt(np.maximum(values[::-1], max(values[-1], 1e-12) * 1e-3))

@@ -86,7 +86,8 @@ def log_prior(systems: list[LinearSystem], constraints: Constraints) -> float:
         for left, right, noise in ((system.A, system.B, system.Q), (system.C, system.D, system.R)):
             coefficients = np.concatenate([left, right], axis=1)
             lower = cholesky(noise)
-            penalty = np.sum(np.linalg.solve(lower, coefficients) ** 2)
+            with np.errstate(over="ignore"):
+                penalty = np.sum(np.linalg.solve(lower, coefficients) ** 2)
             log_det = 2 * np.log(np.diag(lower)).sum()
             value -= 0.5 * (constraints.ridge * penalty + coefficients.shape[1] * log_det)
     return float(value)
@@ -215,7 +216,9 @@ def _first_state(
         mean = total.first / total.weight
         second = total.first_first / total.weight
         P0 = second - np.outer(mu0, mean) - np.outer(mean, mu0) + np.outer(mu0, mu0)
-        scale = np.maximum(np.diag(second), np.diag(total.next_next) / max(total.moves, 1e-300))
+        scale = np.diag(second)
+        if total.moves > _LEAST_WEIGHT:
+            scale = np.maximum(scale, np.diag(total.next_next) / total.moves)
         P0 = floored(P0, constraints.floor * scale)
     return mu0, P0
 

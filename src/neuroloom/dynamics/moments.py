@@ -191,6 +191,12 @@ def pooled_moments(
 def _whitening(second: np.ndarray, n_components: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     values, vectors = np.linalg.eigh(0.5 * (second + second.T))
     values, vectors = values[::-1], vectors[:, ::-1]
+    if not values[0] > 1e-100:
+        raise DataError(
+            "the second moment of the impulse responses vanishes",
+            expected="outputs that follow the inputs, or their own past, alike throughout a trajectory",
+            remedy="use init='kmeans' or init='predictors'",
+        )
     # Noise can leave fewer than K positive eigenvalues; a floor keeps the whitening finite.
     top = np.maximum(values[:n_components], max(1e-6 * values[0], 1e-300))
     basis = vectors[:, :n_components]

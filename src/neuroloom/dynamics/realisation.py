@@ -79,7 +79,7 @@ def realise_impulse_response(
     A, B, C, D = ho_kalman(markov, state_dim)
     residuals = _input_free(outputs, inputs, A, B, C, D)
     covariances = []
-    for j in range(5):
+    for j in range(min(5, residuals.shape[1])):
         pairs = residuals[:, j:, :, None] * residuals[:, : residuals.shape[1] - j, None, :]
         known = np.isfinite(pairs)
         covariances.append(np.where(known, pairs, 0).sum(axis=(0, 1)) / np.maximum(known.sum(axis=(0, 1)), 1))
@@ -170,7 +170,7 @@ def realise_predictor(
     keep = np.isfinite(targets).all(axis=1)
     errors = targets[keep] - design[keep] @ weights
     S = errors.T @ errors / max(len(errors), 1)
-    scale = np.nanvar(np.concatenate(outputs), axis=0) + 1e-300
+    scale = np.concatenate(filled).var(axis=0) + 1e-300
     S = floored(S, 1e-6 * scale)
     D = weights[:m].T
     markov = np.zeros((lag + 1, p, m + p))
