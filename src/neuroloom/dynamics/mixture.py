@@ -9,9 +9,10 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from neuroloom.artifacts import fingerprint
-from neuroloom.dynamics.em import Expectation, Mixture, expect, expectation_maximisation
+from neuroloom.dynamics.em import Expectation, Mixture, expect
 from neuroloom.dynamics.files import read_mixture, write_mixture
-from neuroloom.dynamics.initialisation import Init, report, start_candidates
+from neuroloom.dynamics.fitting import fit_mixture
+from neuroloom.dynamics.initialisation import Init
 from neuroloom.dynamics.kalman import smooth_states
 from neuroloom.dynamics.maximisation import Constraints, count_parameters
 from neuroloom.dynamics.tensor import Decomposition
@@ -295,33 +296,23 @@ class MixtureOfLDS(BaseEstimator):
     def _fit_components(
         self, trajectories: Trajectories, constraints: Constraints, n_components: int
     ) -> None:
-        candidates = start_candidates(
+        fit, self.init_report_ = fit_mixture(
             trajectories,
+            constraints,
             n_components=n_components,
             state_dim=self.state_dim,
             init=self.init,
             n_init=self.n_init,
             decomposition=self.decomposition,
-            constraints=constraints,
+            max_iter=self.max_iter,
             tolerance=self.tol,
             accelerate=self.accelerate,
             seed=self.seed,
         )
-        fit = expectation_maximisation(
-            candidates[0].fit.mixture,
-            trajectories,
-            constraints,
-            max_iter=self.max_iter,
-            tolerance=self.tol,
-            accelerate=self.accelerate,
-        )
-        order = np.argsort(-fit.mixture.weights, kind="stable")
-        self.components_ = [fit.mixture.systems[k] for k in order]
-        self.weights_ = fit.mixture.weights[order]
-        self.labels_ = fit.responsibilities[:, order].argmax(axis=1)
+        self.components_, self.weights_ = fit.mixture.systems, fit.mixture.weights
+        self.labels_ = fit.responsibilities.argmax(axis=1)
         self.log_likelihood_, self.trace_ = fit.log_likelihood, fit.trace
         self.n_iter_, self.converged_ = fit.n_iter, fit.converged
-        self.init_report_ = report(candidates)
 
     def _fitted(self) -> Mixture:
         if not hasattr(self, "components_"):
