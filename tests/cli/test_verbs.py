@@ -198,6 +198,7 @@ def test_dynamics_are_fitted_scored_and_simulated(tmp_path, capsys):
     ).save(tmp_path / "monday.session")  # fmt: skip
     mixture = tmp_path / "mixture"
     fit = ["dynamics", "fit", "--session", str(session), "--components", "2", "--states", "1", "--pcs", "3"]
+    fit += ["--shared", "Q", "R", "--ridge", "0.1"]
     assert main([*fit, "--input", "drive", "--out", str(mixture)]) == 0
     assert "held-out log-likelihood per bin" in capsys.readouterr().out
     assert "Impulse responses" in (tmp_path / "mixture.report" / "report.html").read_text()

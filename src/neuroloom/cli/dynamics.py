@@ -26,6 +26,10 @@ class FitDynamics:
     """Principal components of the square-root counts that serve as outputs."""
     input: str | None = None
     """Behaviour that drives the systems; none by default."""
+    shared: tuple[Literal["A", "B", "C", "D", "Q", "R"], ...] = ()
+    """Parameters that all systems have in common, for example A Q R where trials are short and few."""
+    ridge: float = 0.0
+    """Strength of the prior that keeps coefficients small."""
     test_fraction: float = 0.2
     """The last trials of each session, on which the score is measured; 0 for none."""
     seed: int = 0
@@ -45,6 +49,7 @@ class FitDynamics:
             input_key=self.input,
             test_fraction=self.test_fraction,
             seed=self.seed,
+            settings={"shared": list(self.shared), "ridge": self.ridge},
         )
         fitted.mixture.save(self.out)
         weights = [[k + 1, float(weight)] for k, weight in enumerate(fitted.mixture.weights_)]
