@@ -85,3 +85,11 @@ def test_when_every_unit_was_left_out_none_has_spikes(work, cells, monkeypatch):
     monkeypatch.setattr(learning, "_MOST_REPEATS", len(cells[0]))
     units, sample, unit = settled(work, cells[0])
     assert (len(units), len(sample), len(unit)) == (0, 0, 0)
+
+
+def test_only_templates_of_faint_units_that_lose_energy_stay_as_they_were():
+    before = np.zeros((3, 8, 2), np.float32)
+    before[:, 4, 0] = -6, -6, -20
+    after = before * np.array([0.8, 1.2, 0.8], np.float32)[:, None, None]  # faint, faint, large
+    kept = learning.unless_blurred(after, before)
+    np.testing.assert_array_equal(kept, np.stack([before[0], after[1], after[2]]))

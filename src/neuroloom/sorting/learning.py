@@ -62,7 +62,6 @@ class Learner:
             lost = resembling_none(before, units, self.work.locations_um, self.work.noise, nearest=_CLOSE)
             units = units.and_also(before.take(lost))
         self.enter("units")
-        units, _, _ = self._found(units)
         units, sample, unit = self._settled(units)
         # Neighbourhoods that see the same neuron each see its spikes at their largest. What is this close is
         # taken for one, and parted again only if its spikes are two neurons'.
@@ -99,11 +98,7 @@ class Learner:
                 height[left.rows], misfit[left.rows] = left.height, left.misfit
                 yield left
 
-        templates = sharper(units.templates, seen())
-        # Noise decides when a faint spike is found, and blurs their mean, which then finds them worse still.
-        blurred = np.abs(units.templates).max(axis=(1, 2), initial=0) < _FAINT
-        blurred &= (templates**2).sum(axis=(1, 2)) < (units.templates**2).sum(axis=(1, 2))
-        templates[blurred] = units.templates[blurred]
+        templates = unless_blurred(sharper(units.templates, seen()), units.templates)
         kept = believable(unit, height, misfit)
         return Units(templates, units.count, units.whole), sample[kept], unit[kept]
 
@@ -244,3 +239,13 @@ class Learner:
             "map_unit": unit[nearest[rows]],
             "map_points": (points @ axes).astype(np.float64),
         }
+
+
+def unless_blurred(templates: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Return templates, ``(units, samples, channels)``, those of faint units as before if they were larger.
+
+    Noise decides when a faint spike is found, and blurs their mean, which then finds them worse still.
+    """
+    blurred = np.abs(before).max(axis=(1, 2), initial=0) < _FAINT
+    blurred &= (templates**2).sum(axis=(1, 2)) < (before**2).sum(axis=(1, 2))
+    return np.where(blurred[:, None, None], before, templates)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neuroloom.errors import DataError
 from neuroloom.sorting.events import near_channels
 from neuroloom.sorting.spikeinterface_runs import keep_compiled, quiet
 from neuroloom.sorting.templates import LONG_TROUGH
@@ -17,6 +18,7 @@ _RADIUS_UM = 100.0
 # Wobble's objective is twice the log-likelihood gained by a spike. A neuron that fires a few times a second
 # is silent in all but one of some thousand samples: this is what outweighs that, whatever the recording.
 _WOBBLE = {"threshold": 24.0, "amplitude_variance": 0.03}
+PEELERS = ("wobble", "tdc-peeler", "circus-omp")  # that resolve overlaps
 _DEAD_S = 0.0005
 _SEEN = 1.0  # in standard deviations of noise
 
@@ -40,16 +42,27 @@ def match_templates(
     rate_hz, probe
         Of the recording; channel k is contact k of the probe.
     peeler
-        ``"wobble"``, ``"tdc-peeler"`` or another of SpikeInterface's.
+        ``"wobble"``, ``"tdc-peeler"`` or ``"circus-omp"``.
 
     Returns
     -------
     ndarray, ndarray
         Samples and units of all spikes, in order of time.
+
+    Raises
+    ------
+    DataError
+        For another peeler.
     """
     from spikeinterface.core import NumpyRecording, Templates
     from spikeinterface.sortingcomponents.matching import find_spikes_from_templates
 
+    if peeler not in PEELERS:
+        raise DataError(
+            f"peeler={peeler!r}",
+            expected=f"one of SpikeInterface's that resolve overlaps: {', '.join(PEELERS)}",
+            remedy="name one of these, or leave it out",
+        )
     if not len(templates):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     jobs: dict[str, Any] = {"n_jobs": 1, "chunk_duration": "1s", "progress_bar": False}
@@ -76,8 +89,12 @@ def match_templates(
             is_in_uV=False,
         )
         given = given.to_sparse(_sparsity(mask, given.unit_ids, recording.channel_ids))
-        dead = {"refractory_period_frames": max(round(_DEAD_S * rate_hz), 1)}
-        options = {"parameters": _WOBBLE | dead} if peeler == "wobble" else {}
+        options: dict[str, Any] = {}
+        if peeler == "wobble":
+            dead = {"refractory_period_frames": max(round(_DEAD_S * rate_hz), 1)}
+            options = {"parameters": _WOBBLE | dead}
+        elif peeler == "tdc-peeler":
+            options = {"noise_levels": np.ones(recording.get_num_channels(), np.float32)}
         found: Any = find_spikes_from_templates(
             recording, given, method=peeler, method_kwargs=options, job_kwargs=jobs
         )

@@ -64,8 +64,7 @@ class Subtraction:
     """
 
     templates: np.ndarray
-    _shifted: dict[int, np.ndarray] = field(default_factory=dict, init=False, repr=False)
-    _products: dict[int, np.ndarray] = field(default_factory=dict, init=False, repr=False)
+    _banks: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self):
         largest = np.abs(self.templates).max(axis=1, initial=0)  # (units, channels)
@@ -116,22 +115,21 @@ class Subtraction:
         members = [(int(one), np.flatnonzero(unit == one)) for one in self.order]
         members = [(one, mine) for one, mine in members if len(mine)]
         for one, mine in members:
-            self._add(residual, sample[mine], one, step[mine], -height[mine])
+            none = step[mine], np.zeros(len(mine), np.float32)
+            self._replace(residual, sample[mine], one, none, (step[mine], height[mine]))
         for _ in range(_SWEEPS):
             for one, mine in members:
                 found = self._fit(residual, sample[mine], one, step[mine], height[mine])
-                self._add(residual, sample[mine], one, step[mine], height[mine])
+                self._replace(residual, sample[mine], one, (step[mine], height[mine]), found)
                 step[mine], height[mine] = found
-                self._add(residual, sample[mine], one, step[mine], -height[mine])
         return height.astype(float), _STEPS[step] / 10
 
     def _fit(
         self, residual: np.ndarray, sample: np.ndarray, unit: int, step: np.ndarray, height: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the best shift and height of spikes that were subtracted with these."""
-        bank = self._bank(unit)
+        bank, products = self._bank(unit)
         bank = bank.reshape(len(bank), -1)
-        products = bank @ bank.T
         energy = np.maximum(np.diagonal(products), 1e-9)
         matched = (
             _snippets(residual, sample - LONG_TROUGH, self.channels[unit]).reshape(len(sample), -1) @ bank.T
@@ -149,19 +147,27 @@ class Subtraction:
             misfit[mine] = np.einsum("stc,stc->s", around, around) / around[0].size
         return misfit
 
-    def _bank(self, unit: int) -> np.ndarray:
-        if unit not in self._shifted:
+    def _bank(self, unit: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return a template at every shift, ``(shifts, 128, channels)``, and their inner products."""
+        if unit not in self._banks:
             template = self.templates[unit][None][:, :, self.channels[unit]]
             bank = np.concatenate([shift_waveforms(template, step / 10) for step in _STEPS])
             bank = (bank * _taper()[:, None]).astype(np.float32)
             flat = bank.reshape(len(bank), -1)
-            self._shifted[unit], self._products[unit] = bank, flat @ flat.T
-        return self._shifted[unit]
+            self._banks[unit] = bank, flat @ flat.T
+        return self._banks[unit]
 
-    def _add(
-        self, residual: np.ndarray, sample: np.ndarray, unit: int, step: np.ndarray, height: np.ndarray
+    def _replace(
+        self,
+        residual: np.ndarray,
+        sample: np.ndarray,
+        unit: int,
+        old: tuple[np.ndarray, np.ndarray],
+        new: tuple[np.ndarray, np.ndarray],
     ) -> None:
-        _add_waveforms(residual, sample - LONG_TROUGH, self.channels[unit], self._bank(unit), step, height)
+        """Put back spikes that were subtracted at old steps and heights, and subtract them at new ones."""
+        bank, _ = self._bank(unit)
+        _replace_waveforms(residual, sample - LONG_TROUGH, self.channels[unit], bank, *old, *new)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -175,18 +181,23 @@ def _snippets(traces: np.ndarray, first: np.ndarray, channels: np.ndarray) -> np
 
 
 @numba.njit(cache=True, nogil=True)
-def _add_waveforms(
+def _replace_waveforms(
     traces: np.ndarray,
     first: np.ndarray,
     channels: np.ndarray,
     bank: np.ndarray,
-    step: np.ndarray,
-    height: np.ndarray,
+    old_step: np.ndarray,
+    old_height: np.ndarray,
+    new_step: np.ndarray,
+    new_height: np.ndarray,
 ) -> None:
     for spike in range(len(first)):
+        old, new = bank[old_step[spike]], bank[new_step[spike]]
         for time in range(bank.shape[1]):
             for k in range(len(channels)):
-                traces[first[spike] + time, channels[k]] += height[spike] * bank[step[spike], time, k]
+                traces[first[spike] + time, channels[k]] += (
+                    old_height[spike] * old[time, k] - new_height[spike] * new[time, k]
+                )
 
 
 def own_waveforms(

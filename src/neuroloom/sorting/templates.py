@@ -98,12 +98,17 @@ def mean_waveforms(
         mine = np.sort(random.permutation(mine)[:FOR_TEMPLATE])
         if not len(mine):
             continue
-        template = np.median(cut(traces, mine), axis=0)
+        template = _median_waveform(traces, mine)
         late = int(template.min(axis=1).argmin()) - LONG_TROUGH
         if late and abs(late) <= _MOST_LATE:
-            template = np.median(cut(traces, mine + late), axis=0)
+            template = _median_waveform(traces, mine + late)
         templates[unit] = template
     return templates
+
+
+def _median_waveform(traces: np.ndarray, sample: np.ndarray) -> np.ndarray:
+    # Each value's spikes side by side in memory, which is what a median sorts.
+    return np.median(np.ascontiguousarray(np.moveaxis(cut(traces, sample), 0, -1)), axis=-1)
 
 
 def moved_by(template: np.ndarray, lag: int) -> np.ndarray:
