@@ -62,8 +62,9 @@ class PoyoData:
         ``"regression"`` or ``"classification"``.
     keep_units, jitter_s
         Augmentations in training; see `tokens.tokenize`.
-    seen_from_s
-        Outputs earlier than this in their window do not count: the context a causal decoder will have.
+    seen_from_s, early_weight
+        The context a causal decoder will have. Outputs earlier than this in their window count by this
+        weight in training, and not at all in validation: what they teach about units serves the others.
     """
 
     trains: Sequence[Train]
@@ -73,6 +74,7 @@ class PoyoData:
     keep_units: tuple[int, int, int] | None = None
     jitter_s: float = 0.0
     seen_from_s: float = 0.0
+    early_weight: float = 0.0
 
     def split(self, fraction: float) -> "tuple[PoyoData, PoyoData]":
         """Return what comes before the last `fraction` of the known outputs of every recording, and the rest.
@@ -100,7 +102,7 @@ class PoyoData:
                     )
                 )
         before = replace(self, outputs=halves[0])
-        return before, replace(self, outputs=halves[1], keep_units=None, jitter_s=0.0)
+        return before, replace(self, outputs=halves[1], keep_units=None, jitter_s=0.0, early_weight=0.0)
 
     def windows(self, *, step_s: float) -> Windows:
         """Lay windows `step_s` apart over every stretch that has known outputs; at least one on each.
@@ -160,7 +162,8 @@ class PoyoData:
             windows.train, windows.start_s, windows.low_s, windows.high_s, strict=True
         ):
             times = self.outputs[part].times_s
-            begin = max(start + self.seen_from_s, low) if high - low > self.context_s else low
+            seen_from_s = 0.0 if self.early_weight else self.seen_from_s
+            begin = max(start + seen_from_s, low) if high - low > self.context_s else low
             bounds = np.searchsorted(times, (begin - 1e-9, min(start + self.context_s, high)))
             first.append(bounds[0])
             last.append(bounds[1])
@@ -178,6 +181,8 @@ class PoyoData:
             queries[row, : n[row]] = outputs.times_s[inside] - windows.start_s[row]
             values[row, : n[row]] = outputs.values[inside]
             weights[row, : n[row]] = outputs.weights[inside]
+            if windows.high_s[row] - windows.low_s[row] > self.context_s:
+                weights[row, : n[row]][queries[row, : n[row]] < self.seen_from_s - 1e-9] *= self.early_weight
         inputs = tokenize(
             self.trains,
             windows,

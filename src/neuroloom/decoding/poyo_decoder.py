@@ -22,6 +22,8 @@ from neuroloom.errors import DataError
 from neuroloom.sessions.session import Session
 from neuroloom.training.loop import TrainResult, train
 
+_EARLY_WEIGHT = 0.25  # of outputs that see less of the past than a causal decoder will
+
 
 class PoyoDecoder(NetworkDecoder):
     """One transformer for many sessions, with every spike a token (Azabou et al., NeurIPS 2023).
@@ -267,6 +269,7 @@ class PoyoDecoder(NetworkDecoder):
             keep_units=tuple(self.unit_dropout) if self.unit_dropout else None,  # type: ignore[arg-type]
             jitter_s=self.jitter_s,
             seen_from_s=0.75 * config.context_s if self.causal else 0.0,
+            early_weight=_EARLY_WEIGHT if self.causal else 0.0,
         )
 
     def _outputs(self, session: Session) -> tuple[np.ndarray, np.ndarray]:
