@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from neuroloom.decoding import poyo_predict
-from neuroloom.decoding.poyo_data import Outputs, PoyoData
+from neuroloom.decoding.poyo_data import PoyoData
 from neuroloom.decoding.poyo_decoder import PoyoDecoder
-from neuroloom.decoding.tokens import Train
 from neuroloom.errors import DataError, UnknownTarget, UnknownUnit
 from neuroloom.sessions.session import Session
 
@@ -172,27 +171,6 @@ def test_intervals_without_weight_leave_no_trace():
 
     one, other = (decoder("level", weights="weight").fit(session(late)) for late in (0.5, 1e6))
     assert np.array_equal(one.predict(session(0)).values, other.predict(session(0)).values)
-
-
-def test_causal_training_learns_a_little_from_outputs_with_less_past_and_validation_nothing():
-    times = np.arange(0, 20, 0.05) + 0.025
-    outputs = Outputs(
-        times,
-        np.zeros(len(times), int),
-        np.array([[0.0, 20.0]]),
-        np.ones((len(times), 1)),
-        np.ones(len(times)),
-    )
-    train = Train(np.zeros(0), np.zeros(0, int), np.arange(2), 0)
-    data = PoyoData([train], [outputs], 1.0, "regression", seen_from_s=0.75, early_weight=0.25)
-    before, held_out = data.split(0.5)
-    learned = before.prepare(before.windows(step_s=0.5))
-    early = learned.inputs.query_times_s.numpy() < 0.75 - 1e-9
-    assert early[:, :15].all()
-    assert np.array_equal(learned.weights.numpy(), np.where(early, 0.25, 1.0))
-    judged = held_out.prepare(held_out.windows(step_s=0.5))
-    assert judged.inputs.query_times_s.min() >= 0.75 - 1e-6
-    assert (judged.weights == 1).all()
 
 
 def test_training_stops_early_when_nothing_improves():
