@@ -118,7 +118,7 @@ def main() -> None:
     parser.add_argument("--pcs", type=int, default=6)
     parser.add_argument("--state-dim", type=int, default=4)
     parser.add_argument("--components", type=int, nargs="+", default=[1, 2, 3, 4, 5, 6, 8])
-    parser.add_argument("--starts", nargs="+", default=["auto", "tensor", *ALONE])
+    parser.add_argument("--starts", nargs="+", default=["auto", "tensor", "kmeans", *ALONE])
     parser.add_argument("--shared", nargs="*", default=["A", "Q", "R"], help="common to all components")
     parser.add_argument("--ridge", type=float, default=1.0)
     parser.add_argument("--folds", type=int, default=5)
