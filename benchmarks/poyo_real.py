@@ -13,12 +13,12 @@ joint
 
 POYO's settings were chosen on training time alone: rates and unit dropout with seed 0 on m1_stevenson, in the
 15 % of time before the test; the steps by this program, on each recording with seed 0, offline: they are
-doubled from 1,250 up to 5,000 for as long as R² in the last tenth of the training time gains .005. The same
+doubled from 1,250 up to 10,000 for as long as R² in the last tenth of the training time gains .005. The same
 tenth, which no POYO here learns from, decides which of a run's weights are kept.
 The velocity of m1_contdata95 has an odd autocorrelation: a model with long memory gains much there, so its
 score says little about decoding.
 
-    python benchmarks/poyo_real.py velocity --json real.json          # all of it: an hour of one core
+    python benchmarks/poyo_real.py velocity --json real.json          # all of it: some hours of one core
     python benchmarks/poyo_real.py joint --json joint.json
 """
 
@@ -49,7 +49,7 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 NAMES = ("m1_stevenson", "m1_contdata95")
 REACHING = ("chewie_2013-10-03_50ms", "mihi_2014-03-03_100ms")
 MODES, KINDS = ("offline", "causal"), ("wiener", "gru", "poyo")
-STEPS, ENOUGH = (1250, 2500, 5000), 0.005
+STEPS, ENOUGH = (1250, 2500, 5000, 10000), 0.005
 TARGET, BIN_S, TEST_FRACTION = "velocity", 0.05, 0.15
 # POYO starts from the bundled weights: steps of unit identification, then of all weights together.
 SETTINGS: dict[str, Any] = {

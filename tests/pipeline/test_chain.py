@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from neuroloom.cli import main
+from neuroloom.decoding.estimator import load_decoder
 from neuroloom.errors import DataError, UnknownTarget
 from neuroloom.pipeline.chain import RunConfig, choose_target, run
 from neuroloom.pipeline.demo import run_demo
@@ -44,10 +45,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_the_demo_leaves_every_stage_and_a_page(demo):
     assert [stage for stage, event in events(demo) if event == "done"] == [
-        "sorting", "session", "decoding", "audit", "report",
+        "sorting", "session", "decoding", "dynamics", "audit", "report",
     ]  # fmt: skip
     page = (demo / "report.html").read_text()
-    for heading in ("Recording", "Sorting", "Session", "Decoding", "Audit", "Findings", "Provenance"):
+    for heading in ("Recording", "Sorting", "Session", "Decoding", "Dynamics", "Audit", "Findings"):
         assert f">{heading}</h2>" in page
 
 
@@ -68,6 +69,15 @@ def test_the_sorted_units_decode_nearly_as_well_as_the_true_ones(demo):
     assert decoding["metric"] == "R²"
     assert decoding["comparison"]["true units"] > 0.3
     assert decoding["comparison"]["sorted units"] <= decoding["comparison"]["true units"] + 0.1
+
+
+def test_the_bundled_decoder_meets_the_sorted_units_and_is_compared_with_a_wiener_filter(demo):
+    decoding = json.loads((demo / "decoding" / "stage.json").read_text())["summary"]
+    assert decoding["model"] == "poyo"
+    assert decoding["comparison"]["sorted units"] > decoding["comparison"]["sorted units, wiener"]
+    decoder = load_decoder(demo / "decoding" / "decoder")
+    session = Session.load(demo / "session" / "session.session")
+    assert list(decoder.predict(session).columns) == ["x", "y"]
 
 
 def test_the_session_of_a_run_can_be_read_alone(demo):

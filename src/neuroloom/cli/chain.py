@@ -14,7 +14,7 @@ from neuroloom.cli.recordings import RecordingOptions
 
 @dataclass(frozen=True, kw_only=True)
 class Run(RecordingOptions):
-    """The main job: recording and behaviour in; sorted units, decoder, audit and one report page out."""
+    """The main job: recording and behaviour in; units, decoder, dynamics, audit and one report page out."""
 
     out: Path
     """Run folder; a rerun resumes."""
@@ -24,15 +24,15 @@ class Run(RecordingOptions):
     """A .csv table with columns start, end (seconds) and labels."""
     target: str | None = None
     """What to decode: a behaviour or a trial label."""
-    model: Literal["wiener", "gru"] = "wiener"
-    """Decoder."""
+    model: Literal["auto", "wiener", "gru", "poyo", "eit"] = "auto"
+    """Decoder; auto adapts the bundled POYO to a two-dimensional velocity, and else is a Wiener filter."""
     sorter: str = "auto"
     """Sorter."""
     motion: str = "none"
     """How to follow a probe that moves along itself: one of SpikeInterface's presets, such as dredge_fast."""
     test_fraction: float = 0.2
     """The last part of the session, on which the decoder is scored."""
-    skip: tuple[Literal["decoding", "audit"], ...] = ()
+    skip: tuple[Literal["decoding", "dynamics", "audit"], ...] = ()
     """Stages to leave out."""
     phy: bool = True
     """Also export for curation in Phy."""

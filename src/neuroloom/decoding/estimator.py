@@ -93,6 +93,8 @@ class Decoder(ABC):
     def adapt(self, session: Session | Sequence[Session]) -> Self:
         """Learn a session that was not in training, from its own spikes and target.
 
+        Columns that had no names in training (0, 1, ..) take the session's.
+
         Raises
         ------
         UnknownTarget, DataError
@@ -101,6 +103,8 @@ class Decoder(ABC):
         self._require_fitted()
         sessions = listed(session)
         found = find_target(sessions, self.target)
+        if self.target_.columns == tuple(range(len(found.columns))):
+            self.target_ = dataclasses.replace(self.target_, columns=found.columns)
         new = set(found.classes) - set(self.target_.classes)
         if (found.task, found.columns) != (self.target_.task, self.target_.columns) or new:
             raise DataError(

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from neuroloom.artifacts import bundled_folder
 from neuroloom.decoding.estimator import Decoder, load_decoder
+from neuroloom.decoding.targets import find_target
+from neuroloom.sessions.session import Session
 
 BUNDLED = Path(__file__).parent / "weights"
 
@@ -31,3 +33,13 @@ def load_pretrained(name: str) -> Decoder:
     ('velocity', 12)
     """
     return load_decoder(bundled_folder(BUNDLED, name))
+
+
+def pretrained_for(session: Session, target: str) -> Decoder | None:
+    """Return the bundled decoder that can adapt to a session's target, or None where there is none.
+
+    That is a behaviour called ``velocity`` with two columns, whatever these are called.
+    """
+    decoder, found = load_pretrained("poyo-reaching-small"), find_target([session], target)
+    same = (found.name, found.task, found.n_outputs) == (decoder.target, "regression", 2)
+    return decoder if same else None

@@ -17,6 +17,8 @@ from neuroloom import __version__, artifacts
 from neuroloom.errors import DataError, UnknownTarget
 from neuroloom.findings import refuse_errors
 from neuroloom.pipeline import pages, stages
+from neuroloom.pipeline.decode_stage import decode_stage
+from neuroloom.pipeline.dynamics_stage import dynamics_stage, has_dynamics
 from neuroloom.pipeline.fingerprints import recording_fingerprint, sorting_fingerprint
 from neuroloom.pipeline.run_folder import RunFolder
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     import pynapple as nap
     from spikeinterface import BaseRecording, BaseSorting
 
-StageName = Literal["decoding", "audit"]
+StageName = Literal["decoding", "dynamics", "audit"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +42,8 @@ class RunConfig:
     target
         What to decode; None takes the only behaviour or trial label, or else one called ``velocity``.
     model
-        ``"wiener"`` or ``"gru"``.
+        ``"wiener"``, ``"gru"``, ``"poyo"`` or ``"eit"``; ``"auto"`` adapts the bundled POYO to the session
+        where the target is a velocity in two dimensions, and else takes ``"wiener"``.
     decoder_options
         Arguments of the decoder that differ from its defaults.
     test_fraction
@@ -56,7 +59,7 @@ class RunConfig:
     sorter: str = "auto"
     motion: str = "none"
     target: str | None = None
-    model: str = "wiener"
+    model: str = "auto"
     decoder_options: dict[str, Any] = field(default_factory=dict)
     test_fraction: float = 0.2
     phy: bool = True
@@ -78,7 +81,7 @@ def run(
     config: RunConfig | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Path:
-    """Sort, decode, audit and report one recording.
+    """Sort, decode, model, audit and report one recording.
 
     Parameters
     ----------
@@ -140,10 +143,11 @@ def run(
             run_folder, sorting, recording, behavior, trials, key=key, id=session_id, subject=subject
         )
         if target is not None and len(session.spikes):
-            key = artifacts.fingerprint(
-                key, target, config.model, config.decoder_options, config.test_fraction
-            )
-            stages.decode_stage(run_folder, session, target, key=key, config=config, truth=truth)
+            key = artifacts.fingerprint(key, target, config.test_fraction)
+            decoded = artifacts.fingerprint(key, config.model, config.decoder_options)
+            decode_stage(run_folder, session, target, key=decoded, config=config, truth=truth)
+            if "dynamics" not in config.skip and has_dynamics(session):
+                dynamics_stage(run_folder, session, target, key=key, config=config)
             if "audit" not in config.skip:
                 stages.audit_stage(run_folder, session, target, key=key, config=config)
         page = pages.write_report(run_folder.path, recording=recording, truth=truth, say=say)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from neuroloom.auditing.results import AuditCurve
 
 # Stage -> the builder of its section, in the order of the page.
-STAGES = ("recording", "sorting", "session", "decoding", "audit")
+STAGES = ("recording", "sorting", "session", "decoding", "dynamics", "audit")
 TRUTH, EXAMPLE = Path("page") / "truth", Path("page") / "example"
 PACKAGES = ("spikeinterface", "pynapple", "torch", "scikit-learn", "numpy", "scipy")
 
@@ -70,10 +70,11 @@ def write_report(
                 page_sections.append(read_section(folder / "page" / stage))
         elif (folder / stage).exists():
             artifacts.verify(folder / stage)
-            page_sections.append(_BUILDERS[stage](folder / stage, about))
+            section = _BUILDERS[stage](folder / stage, about)
+            page_sections += [] if section is None else [section]
             seconds.append((stage, json.loads((folder / stage / "stage.json").read_text())["seconds"]))
     findings = [Finding(**finding) for finding in about["findings"]]
-    for stage in ("session", "decoding"):
+    for stage in ("session", "decoding", "dynamics"):
         if (folder / stage).exists():
             findings += [Finding(**finding) for finding in _summary(folder / stage)["findings"]]
     page = write_page(
@@ -281,16 +282,21 @@ def _series(stored: artifacts.Artifact, name: str, *, labels: bool) -> Any:
     return nap.TsdFrame(times_s, values, columns=stored.document["columns"])
 
 
+def _dynamics(stage: Path, about: dict[str, Any]) -> Section | None:
+    return read_section(stage / "section") if (stage / "section").exists() else None
+
+
 def _audit(stage: Path, about: dict[str, Any]) -> Section:
     from neuroloom.auditing.curve import AuditCurve
 
     return sections.audit_section(AuditCurve.load(stage / "curve"))
 
 
-_BUILDERS: dict[str, Callable[[Path, dict[str, Any]], Section]] = {
+_BUILDERS: dict[str, Callable[[Path, dict[str, Any]], Section | None]] = {
     "sorting": _sorting,
     "session": _session,
     "decoding": _decoding,
+    "dynamics": _dynamics,
     "audit": _audit,
 }
 
@@ -316,6 +322,8 @@ def _summarise(about: dict[str, Any], folder: Path) -> Summary:
             )
     if (folder / "decoding").exists():
         sentences.append(_summary(folder / "decoding")["lead"])
+    if (folder / "dynamics").exists():
+        sentences += [line for line in [_summary(folder / "dynamics").get("lead")] if line]
     return Summary(title=about["session_id"], subtitle=about["source"], sentences=sentences)
 
 

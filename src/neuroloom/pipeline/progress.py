@@ -11,7 +11,7 @@ from neuroloom.pipeline.run_folder import LOG
 from neuroloom.training.journal import read_journal
 from neuroloom.workplaces import is_held
 
-STAGES = ("sorting", "session", "decoding", "audit", "report")
+STAGES = ("sorting", "session", "decoding", "dynamics", "audit", "report")
 _FINISHED = ("done", "kept")
 
 

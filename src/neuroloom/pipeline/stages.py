@@ -5,16 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from neuroloom import artifacts
 from neuroloom.pipeline.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import pynapple as nap
     from spikeinterface import BaseRecording, BaseSorting
 
-    from neuroloom.decoding.evaluation import HeldOut
     from neuroloom.pipeline.chain import RunConfig
     from neuroloom.sessions.session import Session
 
@@ -86,48 +82,6 @@ def session_stage(
     return Session.load(run.stage("session", make, key=key) / "session.session")
 
 
-def decode_stage(
-    run: RunFolder,
-    session: "Session",
-    target: str,
-    *,
-    key: str,
-    config: "RunConfig",
-    truth: "BaseSorting | None" = None,
-) -> Path:
-    """Fit a decoder, score it on held-out time, and the same from the true units where they are known."""
-    from neuroloom.decoding.evaluation import fit_and_evaluate, make_decoder
-
-    def fit(session: "Session", folder: Path | None = None):
-        decoder = make_decoder(config.model, target, seed=config.seed, options=config.decoder_options)
-        held_out = fit_and_evaluate(decoder, [session], test_fraction=config.test_fraction, folder=folder)
-        return decoder, held_out[session.id]
-
-    def make(draft: Path) -> dict[str, Any]:
-        decoder, held_out = fit(session, draft / "training")
-        decoder.save(draft / "decoder")
-        _write_predictions(held_out, draft / "predictions")
-        score, metric = held_out.scores.value, held_out.scores.metric
-        comparison = {"sorted units": score}
-        lead = f"{config.model} decoder of {target}: {metric} {_spoken(score)} on held-out time"
-        if truth is not None:
-            _, from_truth = fit(_with_units(session, truth))
-            comparison["true units"] = from_truth.scores.value
-            lead += f", {_spoken(from_truth.scores.value)} from the true units"
-        return {
-            "target": target,
-            "model": config.model,
-            "metric": metric,
-            "score": score,
-            "dimension_scores": held_out.scores.parts,
-            "comparison": comparison,
-            "lead": lead + ".",
-            "findings": [finding.as_dict() for finding in [*decoder.findings_, *held_out.scores.findings]],
-        }
-
-    return run.stage("decoding", make, key=key, seed=config.seed)
-
-
 def audit_stage(run: RunFolder, session: "Session", target: str, *, key: str, config: "RunConfig") -> Path:
     """Measure how few dimensions of the population the target needs, beside the controls."""
     from neuroloom.auditing.decoders import audit_session
@@ -150,33 +104,6 @@ def _join(sorting, recording, behavior, trials, *, id: str, subject: str) -> "Se
     )
 
 
-def _with_units(session: "Session", truth: "BaseSorting") -> "Session":
-    from neuroloom.sessions.session import Session
-
-    return Session.from_sorting(
-        truth,
-        id=session.id,
-        behavior=session.behavior,
-        trials=session.trials,
-        subject=session.subject,
-        time_support=session.time_support,
-    )
-
-
-def _write_predictions(held_out: "HeldOut", folder: Path) -> None:
-    predicted, true, classes = held_out.predicted, held_out.true, None
-    if predicted.dtype.kind not in "fiu":
-        # Safetensors has no text: labels travel as positions in a list.
-        classes = np.unique(np.concatenate([predicted, true])).tolist()
-        predicted, true = np.searchsorted(classes, predicted), np.searchsorted(classes, true)
-    artifacts.save_artifact(
-        folder,
-        kind="predictions",
-        arrays={"times_s": held_out.times_s, "predicted": predicted, "true": true},
-        document={"columns": held_out.columns, "classes": classes},
-    )
-
-
 def _write_agreement(sorting: "BaseSorting", truth: "BaseSorting", path: Path) -> dict[str, Any]:
     from neuroloom.sorting.agreement import compare_with_truth
 
@@ -188,7 +115,3 @@ def _write_agreement(sorting: "BaseSorting", truth: "BaseSorting", path: Path) -
         "n_well_detected": int((accuracy >= WELL_DETECTED).sum()),
         "mean_accuracy": float(accuracy.mean()) if len(accuracy) else None,
     }
-
-
-def _spoken(score: float) -> str:
-    return f"{score:.2f}" if np.isfinite(score) else "undefined"
