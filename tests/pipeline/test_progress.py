@@ -31,12 +31,12 @@ def test_a_run_is_followed_from_its_start_to_its_page(tmp_path):
         return {}
 
     run = RunFolder(folder)
-    assert states(folder) == ["waiting"] * 5
+    assert states(folder) == ["waiting"] * 6
     with run.locked():
         run.stage("sorting", sort, key="a")
         run.stage("session", lambda draft: {}, key="a")
         run.stage("decoding", decode, key="a")
-        assert states(folder) == ["done", "done", "done", "waiting", "waiting"]
+        assert states(folder) == ["done"] * 3 + ["waiting"] * 3
         run.log("report", "done")
     assert seen["sorting"].state == "running"
     assert seen["sorting"].summary == {"parts": ["units"]}
@@ -46,7 +46,7 @@ def test_a_run_is_followed_from_its_start_to_its_page(tmp_path):
     assert stages[0].summary == {"n_units": 7}
     with run.locked():
         run.stage("sorting", sort, key="a")
-        assert states(folder) == ["kept", "waiting", "waiting", "waiting", "waiting"]
+        assert states(folder) == ["kept"] + ["waiting"] * 5
 
 
 def test_what_a_killed_run_was_doing_is_stopped(tmp_path):

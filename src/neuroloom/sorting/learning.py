@@ -62,6 +62,7 @@ class Learner:
             lost = resembling_none(before, units, self.work.locations_um, self.work.noise, nearest=_CLOSE)
             units = units.and_also(before.take(lost))
         self.enter("units")
+        units, _, _ = self._found(units)
         units, sample, unit = self._settled(units)
         # Neighbourhoods that see the same neuron each see its spikes at their largest. What is this close is
         # taken for one, and parted again only if its spikes are two neurons'.
