@@ -8,7 +8,7 @@ import numpy as np
 from neuroloom.reporting.figures_dynamics import choice_of_k, impulse_responses, state_flow
 from neuroloom.reporting.figures_sorting import shaded_matrix
 from neuroloom.reporting.layout import half, wide
-from neuroloom.reporting.numbers import written
+from neuroloom.reporting.numbers import counted, written
 from neuroloom.reporting.page import Block, KeyFigure, Note, Section, Table
 
 if TYPE_CHECKING:
@@ -95,7 +95,8 @@ def dynamics_section(
     ]
     if held_out is not None:
         key_figures.append(KeyFigure(written(held_out), "log-likelihood per bin", "of held-out trials"))
-    lead = lead or f"A mixture of {k} linear dynamical systems with {mixture.state_dim} states each."
+    systems = "One linear dynamical system" if k == 1 else f"A mixture of {k} linear dynamical systems"
+    lead = lead or f"{systems} with {counted(mixture.state_dim, 'state')}{' each' if k > 1 else ''}."
     return Section("Dynamics", "dynamics", lead, blocks, key_figures)
 
 
