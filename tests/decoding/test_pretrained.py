@@ -4,10 +4,12 @@ import json
 import time
 from importlib.resources import files
 
+import numpy as np
 import pytest
 
-from neuroloom import PoyoDecoder, WienerDecoder, load_pretrained
+from neuroloom import PoyoDecoder, Session, WienerDecoder, load_pretrained
 from neuroloom.decoding.poyo_pretraining import NAME, unseen_session
+from neuroloom.decoding.pretrained import pretrained_for
 from neuroloom.errors import DataError, UnknownUnit
 
 
@@ -68,3 +70,16 @@ def test_it_adapts_to_an_unseen_animal_in_seconds_and_beats_a_wiener_filter(sess
     assert time.process_time() - began < 60
     wiener = WienerDecoder("velocity", past_bins=10, future_bins=6).fit(learn)
     assert decoder.score(test) > wiener.score(test)
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "fits"), [("velocity", 2, True), ("velocity", 3, False), ("position", 2, False)]
+)
+def test_the_bundled_decoder_is_offered_for_a_velocity_in_two_dimensions_alone(name, columns, fits):
+    times_s = np.arange(0, 2, 0.05)
+    session = Session.from_arrays(
+        id="a",
+        spike_times_s=[[0.5, 1.0]],
+        behavior={name: (times_s, np.zeros((len(times_s), columns)))},
+    )
+    assert (pretrained_for(session, name) is not None) == fits

@@ -41,5 +41,6 @@ def pretrained_for(session: Session, target: str) -> Decoder | None:
     That is a behaviour called ``velocity`` with two columns, whatever these are called.
     """
     decoder, found = load_pretrained("poyo-reaching-small"), find_target([session], target)
-    same = (found.name, found.task, found.n_outputs) == (decoder.target, "regression", 2)
+    known = decoder.target_
+    same = (found.name, found.task, found.n_outputs) == (known.name, known.task, known.n_outputs)
     return decoder if same else None

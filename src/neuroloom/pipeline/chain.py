@@ -42,8 +42,9 @@ class RunConfig:
     target
         What to decode; None takes the only behaviour or trial label, or else one called ``velocity``.
     model
-        ``"wiener"``, ``"gru"``, ``"poyo"`` or ``"eit"``; ``"auto"`` adapts the bundled POYO to the session
-        where the target is a velocity in two dimensions, and else takes ``"wiener"``.
+        ``"wiener"``, ``"gru"``, ``"poyo"`` or ``"eit"``; ``"auto"`` takes ``"poyo"`` where the target is a
+        velocity in two dimensions, and else ``"wiener"``. For such a target, and without
+        `decoder_options`, ``"poyo"`` adapts the bundled weights instead of starting from nothing.
     decoder_options
         Arguments of the decoder that differ from its defaults.
     test_fraction
@@ -51,7 +52,7 @@ class RunConfig:
     phy
         Whether to export the sorting for Phy as well.
     skip
-        Stages to leave out.
+        Stages to leave out; without decoding there is neither dynamics nor audit.
     seed
         Seed of all that is random.
     """
