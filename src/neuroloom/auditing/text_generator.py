@@ -16,7 +16,7 @@ class TextGenerator:
     """Generator of short texts: one feature vector per token, and the number of tokens.
 
     Decoding looks for the text whose tokens are both likely in the language model and close to the features:
-    a beam search over log p(token | before) - guidance / 2 · |feature(token) - wanted|².
+    a beam search over ``log p(token | before) - guidance / 2 · |feature(token) - wanted|²``.
 
     Parameters
     ----------

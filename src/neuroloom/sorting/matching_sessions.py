@@ -59,7 +59,7 @@ def match_units(
 ) -> MatchedUnits:
     """Find the units that two recordings from one probe have in common.
 
-    Similarity is 1 - |a - b| / (|a| + |b|) of the units' mean waveforms in microvolt on all contacts that
+    Similarity is ``1 - |a - b| / (|a| + |b|)`` of the units' mean waveforms in microvolt on all contacts that
     both recordings have, at the best of lags up to .3 ms (SpikeInterface's template similarity, ``l2``): 1
     for equal waveforms, 0 for unrelated ones of equal size, and lower for the same shape in another size.
     Partners are chosen so that the sum of similarities is largest (Hungarian method).
