@@ -8,47 +8,27 @@ A sorter is ``simsort`` or any other name that `neuroloom.sort` takes, which pre
 SpikeInterface with its own preprocessing and defaults, but for the settings that it needs on few channels.
 """
 
-import importlib
 import json
-import pkgutil
 import resource
 import sys
 import tempfile
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from spikeinterface.core import BaseRecording, BaseSorting
 
-_FEW_CHANNELS = 8
-
-
-def native_settings(name: str, n_channels: int, *, motion: bool) -> dict[str, Any]:
-    """Return what a sorter of SpikeInterface is told: its defaults, but for few channels and for motion."""
-    settings: dict[str, Any] = {}
-    if name == "kilosort4":
-        settings = {"do_correction": motion, "torch_device": "cpu"}
-        if not motion:
-            settings["nblocks"] = 0
-        if n_channels <= _FEW_CHANNELS:
-            settings |= {"nearest_chans": n_channels, "whitening_range": n_channels, "do_CAR": False}
-    if name in ("spykingcircus2", "tridesclous2", "lupin"):
-        settings = {"apply_motion_correction": motion}
-    return settings
-
-
 def run(order: dict[str, Any]) -> None:
     """Sort, and write the sorting and what it cost."""
     from spikeinterface.core import load
 
-    from neuroloom.sorting.spikeinterface_runs import keep_compiled, quiet
+    from neuroloom.sorting.native_sorters import keep_more_compiled
+    from neuroloom.sorting.spikeinterface_runs import quiet
     from neuroloom.threads import set_threads
 
     set_threads(1)
-    keep_compiled()
-    _keep_more_compiled()
+    keep_more_compiled()
     recording = cast("BaseRecording", load(order["recording"]))
     # Reading once fills the file cache, whose cost is not the first sorter's.
     for start in range(0, recording.get_num_samples(0), 1 << 18):
@@ -66,21 +46,12 @@ def run(order: dict[str, Any]) -> None:
 
 
 def _sort(order: dict[str, Any], recording: "BaseRecording") -> "BaseSorting":
+    from neuroloom.sorting.native_sorters import run_native
     from neuroloom.sorting.sorter import sort
-    from neuroloom.sorting.spikeinterface_runs import quiet
 
     name, seed = order["sorter"], order["seed"]
     if name.startswith("native:"):
-        from spikeinterface.core import BaseSorting
-        from spikeinterface.sorters import get_default_sorter_params, run_sorter
-
-        name = name.removeprefix("native:")
-        settings = native_settings(name, recording.get_num_channels(), motion=order["motion"])
-        known = get_default_sorter_params(name)
-        settings |= {"seed": seed} if "seed" in known else {}
-        with quiet(), tempfile.TemporaryDirectory() as folder:
-            found = run_sorter(name, recording, folder=f"{folder}/run", verbose=False, **settings)
-            return cast(BaseSorting, found).save(format="memory")
+        return run_native(recording, name.removeprefix("native:"), seed=seed, motion=order["motion"])
     name, _, preset = name.partition(":")
     if name == "simsort" and (order["extractor"] or order["detector"]):
         return _with_weights(order, recording)
@@ -108,21 +79,6 @@ def _with_weights(order: dict[str, Any], recording: "BaseRecording") -> "BaseSor
         spikes = simsort(prepared, Path(scratch), seed=step_seed, **models).spikes
     trains = {unit: spikes.sample[spikes.unit == unit] for unit in np.unique(spikes.unit).tolist()}
     return NumpySorting.from_unit_dict([trains], recording.get_sampling_frequency())
-
-
-def _keep_more_compiled() -> None:
-    """As `keep_compiled`, for all that SpikeInterface's own sorters are made of."""
-    from numba.core.dispatcher import Dispatcher
-    from spikeinterface import sortingcomponents
-
-    for found in pkgutil.walk_packages(sortingcomponents.__path__, sortingcomponents.__name__ + "."):
-        if ".tests" in found.name:
-            continue
-        with suppress(ImportError):
-            for item in vars(importlib.import_module(found.name)).values():
-                with suppress(RuntimeError):
-                    if isinstance(item, Dispatcher) and item.stats.cache_path is None:
-                        item.enable_caching()
 
 
 def _cpu_s() -> float:

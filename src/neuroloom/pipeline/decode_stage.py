@@ -33,14 +33,14 @@ def decode_stage(
     """Fit a decoder, score it on held-out time beside a Wiener filter, and from the true units if known."""
 
     def make(draft: Path) -> dict[str, Any]:
-        decoder, held_out, how = _learn(session, target, config, folder=draft / "training")
+        decoder, held_out, how = learn(session, target, config, folder=draft / "training")
         decoder.save(draft / "decoder")
         _write_predictions(held_out, draft / "predictions")
         score, metric = held_out.scores.value, held_out.scores.metric
         comparison = {"sorted units": score}
         lead = f"{decoder.kind} decoder of {target}{how}: {metric} {_spoken(score)} on held-out time"
         if truth is not None:
-            _, from_truth, _ = _learn(_with_units(session, truth), target, config)
+            _, from_truth, _ = learn(_with_units(session, truth), target, config)
             comparison["true units"] = from_truth.scores.value
             lead += f", {_spoken(from_truth.scores.value)} from the true units"
         if decoder.kind != BASELINE:
@@ -63,10 +63,10 @@ def decode_stage(
     return run.stage("decoding", make, key=key, seed=config.seed)
 
 
-def _learn(
+def learn(
     session: "Session", target: str, config: "RunConfig", *, folder: Path | None = None
 ) -> "tuple[Decoder, HeldOut, str]":
-    """Return a decoder, what it makes of held-out time, and in words how it began."""
+    """Return a decoder of the run's choice, what it makes of held-out time, and in words how it began."""
     from neuroloom.decoding.evaluation import adapt_and_evaluate
     from neuroloom.decoding.pretrained import pretrained_for
 

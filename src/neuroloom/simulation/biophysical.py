@@ -1,7 +1,7 @@
 """Recordings of simulated neurons: their membrane currents become voltage at a probe, lazily.
 
-Spikes are put in by SpikeInterface's `InjectDriftingTemplatesRecording`, noise is made by
-`neuroloom.simulation.backgrounds`; memory is bounded by the chunk and the number of shapes, not by length.
+Spikes are put in by `neuroloom.simulation.drifting`, noise is made by `neuroloom.simulation.backgrounds`;
+memory is bounded by the chunk and the number of shapes, not by length.
 """
 
 import os
@@ -13,6 +13,7 @@ import numpy as np
 
 from neuroloom.errors import DataError
 from neuroloom.seeds import derive, stream
+from neuroloom.simulation.drifting import inject_drifting
 from neuroloom.simulation.electrodes import contact_positions
 from neuroloom.simulation.firing import kept_spikes, own_train, poisson_train, spike_for_interval
 from neuroloom.simulation.library import CellLibrary
@@ -222,7 +223,6 @@ def _with_spikes(
     """Add spikes to a recording; also return the depth of each neuron's deepest trough in uV."""
     from spikeinterface.core import NumpySorting
     from spikeinterface.core.base import minimum_spike_dtype
-    from spikeinterface.generation import DriftingTemplates, InjectDriftingTemplatesRecording
 
     if not placed:
         return parent, np.zeros(0)
@@ -250,34 +250,15 @@ def _with_spikes(
     spikes = np.zeros(len(samples), dtype=minimum_spike_dtype)
     spikes["sample_index"], spikes["unit_index"] = samples[order], labels[order]
     sorting = NumpySorting(spikes, rate_hz, np.arange(moved.shape[1]))
-
-    templates = DriftingTemplates.from_precomputed_templates(
-        templates_array_moved=moved,
-        displacements=np.column_stack([np.zeros(len(grid)), grid]),
-        sampling_frequency=rate_hz,
-        nbefore=n_before(rate_hz),
-        probe=parent.get_probe(),
+    recording = inject_drifting(
+        parent,
+        sorting,
+        moved,
+        grid_um=grid,
+        moved_um=moved_um,
+        n_before=n_before(rate_hz),
+        factors=size[order],
     )
-    # SpikeInterface takes the nearest position; a spike between two is put in twice, by its share of each.
-    lower = np.clip(np.searchsorted(grid, moved_um, side="right") - 1, 0, max(len(grid) - 2, 0))
-    upper = np.minimum(lower + 1, len(grid) - 1)
-    share = (moved_um - grid[lower]) / step_um
-    at_spike = np.minimum((spikes["sample_index"] / rate_hz * MOTION_RATE_HZ).astype(int), len(moved_um) - 1)
-    recording = parent
-    for index, weight in ((lower, 1 - share), (upper, share)):
-        if not weight.any():
-            continue
-        along = np.zeros((len(moved_um), 2, 1))
-        along[:, 1, 0] = grid[index]
-        recording = InjectDriftingTemplatesRecording(
-            sorting,
-            templates,
-            [along],
-            MOTION_RATE_HZ,
-            displacement_unit_factor=np.ones((moved.shape[1], 1)),
-            parent_recording=recording,
-            amplitude_factor=(weight[at_spike] * size[order]).astype(np.float32),
-        )
     recording.set_channel_gains(1.0)
     recording.set_channel_offsets(0.0)
     recording.annotate(is_filtered=False)

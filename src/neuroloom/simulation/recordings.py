@@ -9,8 +9,10 @@ import numpy as np
 
 from neuroloom.errors import DataError
 from neuroloom.seeds import derive, stream
+from neuroloom.simulation.motion import displacement, positions
 from neuroloom.simulation.populations import Animal, simulate_reaching
 from neuroloom.simulation.probes import make_probe
+from neuroloom.simulation.scenario import Scenario
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from spikeinterface.core import BaseRecording, BaseSorting
 
 _MS_BEFORE, _MS_AFTER = 1.0, 2.5
+_DRIFT_STEP_UM = 2.0  # spikes are computed at positions this far apart, and interpolated between them
 # Brisk and clearly tuned, so that few units near one probe suffice to follow the hand.
 _ANIMAL = Animal(
     name="simulated",
@@ -62,6 +65,7 @@ def inject(
     rate_hz: float = 30_000.0,
     duration_s: float | None = None,
     noise_uv: float = 10.0,
+    drift_um: float = 0.0,
     amplitudes_uv: Sequence[float] | tuple[float, float] = (60.0, 250.0),
     amplitude_jitter: float = 0.05,
     background: "BaseRecording | None" = None,
@@ -85,14 +89,17 @@ def inject(
         Length; ``None`` ends .1 s after the last spike. Not used with `background`.
     noise_uv
         Standard deviation of the noise; not used with `background`.
+    drift_um
+        Range of a slow drift of the tissue along the probe (`neuroloom.simulation.motion.displacement`).
     amplitudes_uv
-        Height of the trough on the nearest contact: one per unit, or (lowest, highest) to draw from.
+        Height of the trough on the nearest contact, before any drift: one per unit, or (lowest, highest)
+        to draw from.
     amplitude_jitter
         Standard deviation of the height from spike to spike, relative.
     background
         A real single-segment recording in microvolt to put the spikes into, instead of noise.
     seed
-        Of places, shapes, heights and noise.
+        Of places, shapes, heights, drift and noise.
 
     Returns
     -------
@@ -102,7 +109,8 @@ def inject(
     Raises
     ------
     DataError
-        If times are not finite, negative, or past the end, or heights do not match the units.
+        If times are not finite, negative, or past the end, heights do not match the units, or the drift
+        is negative.
 
     Examples
     --------
@@ -112,6 +120,8 @@ def inject(
     """
     from spikeinterface.core import NumpySorting
     from spikeinterface.generation import InjectTemplatesRecording
+
+    from neuroloom.simulation.drifting import inject_drifting
 
     named = spike_times_s if isinstance(spike_times_s, Mapping) else dict(enumerate(spike_times_s))
     trains_s = {unit: np.asarray(times, dtype=np.float64) for unit, times in named.items()}
@@ -125,17 +135,31 @@ def inject(
     if not trains:
         return background, sorting
     heights_uv = _heights(amplitudes_uv, n_units=len(trains), seed=seed)
-    templates, n_before = _templates(background, heights_uv, seed=seed)
+    moved_um = _moved(drift_um, n_samples / rate_hz, seed=seed)
+    grid_um = positions(moved_um, step_um=_DRIFT_STEP_UM)
+    templates, n_before = _templates(background, heights_uv, grid_um, seed=seed)
     n_spikes = sum(map(len, trains.values()))
     factors = 1 + amplitude_jitter * stream(seed, "recordings", "jitter").standard_normal(n_spikes)
-    recording = InjectTemplatesRecording(
-        sorting,
-        templates,
-        nbefore=n_before,
-        amplitude_factor=np.maximum(factors, 0.2).tolist(),
-        parent_recording=background,
-        num_samples=[n_samples],
-    )
+    factors = np.maximum(factors, 0.2)
+    if len(grid_um) > 1:
+        recording = inject_drifting(
+            background,
+            sorting,
+            templates,
+            grid_um=grid_um,
+            moved_um=moved_um,
+            n_before=n_before,
+            factors=factors,
+        )
+    else:
+        recording = InjectTemplatesRecording(
+            sorting,
+            templates[0],
+            nbefore=n_before,
+            amplitude_factor=factors.tolist(),
+            parent_recording=background,
+            num_samples=[n_samples],
+        )
     recording.set_channel_gains(1.0)
     recording.set_channel_offsets(0.0)
     recording.annotate(is_filtered=False)
@@ -150,6 +174,7 @@ def demo_recording(
     duration_s: float = 240.0,
     rate_hz: float = 30_000.0,
     noise_uv: float = 10.0,
+    drift_um: float = 0.0,
     seed: int = 0,
 ) -> SimulatedReaching:
     """Simulate a small motor population while a hand reaches from a centre to eight targets and back.
@@ -168,6 +193,8 @@ def demo_recording(
         Sampling rate of the voltage.
     noise_uv
         Standard deviation of the noise.
+    drift_um
+        Range of a slow drift of the tissue along the probe.
     seed
         Of everything.
 
@@ -185,6 +212,7 @@ def demo_recording(
         rate_hz=rate_hz,
         duration_s=duration_s,
         noise_uv=noise_uv,
+        drift_um=drift_um,
         seed=seed,
     )
     behavior = {
@@ -246,8 +274,19 @@ def _heights(amplitudes_uv: Sequence[float], *, n_units: int, seed: int) -> np.n
     return heights
 
 
-def _templates(recording: "BaseRecording", heights_uv: np.ndarray, *, seed: int) -> tuple[np.ndarray, int]:
-    """Return templates (units, samples, channels) with troughs of these heights, and the peak's sample."""
+def _moved(drift_um: float, duration_s: float, *, seed: int) -> np.ndarray:
+    """Return the displacement of the tissue (times,)."""
+    scenario = Scenario(duration_s=duration_s, drift_um=drift_um)
+    return displacement(scenario, seed=derive(seed, "recordings", "drift"))[1]
+
+
+def _templates(
+    recording: "BaseRecording", heights_uv: np.ndarray, grid_um: np.ndarray, *, seed: int
+) -> tuple[np.ndarray, int]:
+    """Return templates (positions, units, samples, channels) and the peak's sample.
+
+    With the tissue where it was at first, their troughs have the heights asked for.
+    """
     from spikeinterface.core.generate import generate_unit_locations
     from spikeinterface.generation import generate_templates
 
@@ -264,16 +303,18 @@ def _templates(recording: "BaseRecording", heights_uv: np.ndarray, *, seed: int)
         seed=derive(seed, "recordings", "places") % 2**31,
     )
     rate_hz = recording.get_sampling_frequency()
-    templates = generate_templates(
-        contacts,
-        places,
-        sampling_frequency=rate_hz,
-        ms_before=_MS_BEFORE,
-        ms_after=_MS_AFTER,
-        seed=derive(seed, "recordings", "shapes") % 2**31,
-        mode="ellipsoid",
-    )
-    trough = -templates.min(axis=(1, 2))
-    return (templates * (heights_uv / trough)[:, None, None]).astype(np.float32), int(
-        _MS_BEFORE * rate_hz / 1000
-    )
+
+    def with_tissue_at(moved_um: float) -> np.ndarray:
+        return generate_templates(
+            contacts,
+            places + np.array([0.0, moved_um, 0.0]),
+            sampling_frequency=rate_hz,
+            ms_before=_MS_BEFORE,
+            ms_after=_MS_AFTER,
+            seed=derive(seed, "recordings", "shapes") % 2**31,
+            mode="ellipsoid",
+        )
+
+    trough = -with_tissue_at(0.0).min(axis=(1, 2))
+    scaled = [with_tissue_at(moved) * (heights_uv / trough)[:, None, None] for moved in grid_um]
+    return np.stack(scaled).astype(np.float32), int(_MS_BEFORE * rate_hz / 1000)

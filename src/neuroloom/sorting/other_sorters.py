@@ -77,9 +77,8 @@ def run_other(
     try:
         found = run_sorter(name, given, folder=str(scratch / name), verbose=progress, **options)
     except SpikeSortingError as error:
-        last = str(error).split("\n\nSpike sorting failed")[0].strip().rsplit("\n", 1)[-1]
         raise SortingFailed(
-            f"{name} stopped with {last}",
+            f"{name} stopped with {last_words(error)}",
             expected="a recording that it can sort",
             remedy="use the sorter auto, or look at the recording with `neuroloom check`",
         ) from error
@@ -89,6 +88,11 @@ def run_other(
         )
     trains = [np.array(found.get_unit_spike_train(unit_id=one)) for one in found.unit_ids]
     return FoundSpikes.from_trains(trains)
+
+
+def last_words(error: Exception) -> str:
+    """Return the line of a sorter's log that says why it stopped."""
+    return str(error).split("\n\nSpike sorting failed")[0].strip().rsplit("\n", 1)[-1]
 
 
 def _count_events(recording: "BaseRecording") -> int:
