@@ -86,9 +86,20 @@ def test_a_broken_manifest_is_refused(saved, text):
 def test_a_manifest_that_points_outside_its_folder_is_refused(saved):
     manifest = json.loads((saved / "manifest.json").read_text())
     manifest["files"]["../secret"] = {"bytes": 0, "sha256": ""}
+    del manifest["sha256"]  # whoever adds such a file can write its hash, too
     (saved / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(CorruptArtifact, match="files inside it"):
         verify(saved)
+
+
+def test_no_byte_of_a_manifest_can_change_unnoticed(saved):
+    content = (saved / "manifest.json").read_bytes()
+    for position, value in enumerate(content):
+        for other in (value ^ 32, value ^ 1):  # the bit of a letter's case, and the lowest
+            altered = content[:position] + bytes([other]) + content[position + 1 :]
+            (saved / "manifest.json").write_bytes(altered)
+            with pytest.raises(CorruptArtifact):
+                verify(saved)
 
 
 def test_the_wrong_kind_is_refused(saved):

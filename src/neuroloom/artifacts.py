@@ -1,14 +1,12 @@
 """Files that survive: atomic writes, and hashed folders for models, sessions and runs.
 
 An artifact is a folder of ``arrays.safetensors``, ``document.json`` and ``manifest.json``; the manifest
-holds the size and sha256 of every other file. Nothing is ever unpickled.
+holds the size and sha256 of every other file, and of its own content. Nothing is ever unpickled.
 """
 
 import contextlib
 import datetime
-import hashlib
 import json
-import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -19,11 +17,13 @@ from typing import Any
 import numpy as np
 
 from neuroloom import __version__
-from neuroloom.errors import CorruptArtifact, DataError, MissingFile
+from neuroloom.errors import CorruptArtifact, DataError, MissingFile, NeuroloomError
+from neuroloom.fingerprints import file_sha256, fingerprint, to_json
 from neuroloom.workplaces import draft_of, only_writer_in, refuse_foreign
 
 FORMAT = 1
 ARRAYS, DOCUMENT, MANIFEST = "arrays.safetensors", "document.json", "manifest.json"
+_AGAIN = "restore the folder from a copy, or make it again with the command that wrote it"
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,7 @@ def load_artifact(folder: str | os.PathLike, *, kind: str | None = None) -> Arti
     CorruptArtifact
         If a file is missing, truncated or altered, or the folder holds something else.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import load
 
     folder = Path(folder)
@@ -118,12 +119,47 @@ def load_artifact(folder: str | os.PathLike, *, kind: str | None = None) -> Arti
         raise CorruptArtifact(
             f"{folder} holds a {found!r}", expected=f"a {kind!r}", remedy="pass a folder of that kind"
         )
-    return Artifact(
-        kind=found,
-        document=json.loads((folder / DOCUMENT).read_text()),
-        arrays=load((folder / ARRAYS).read_bytes()),
-        provenance=manifest["provenance"],
-    )
+    try:
+        document = json.loads((folder / DOCUMENT).read_text())
+        arrays = load((folder / ARRAYS).read_bytes())
+    except (OSError, ValueError, KeyError, RecursionError, SafetensorError) as error:
+        raise CorruptArtifact(
+            f"{folder} cannot be read ({error})", expected="what save_artifact writes", remedy=_AGAIN
+        ) from None
+    return Artifact(kind=found, document=document, arrays=arrays, provenance=manifest["provenance"])
+
+
+@contextlib.contextmanager
+def refuse_foreign_content(folder: str | os.PathLike, *, expected: str) -> Iterator[None]:
+    """Turn what goes wrong while an artifact's content is put to use into one of our errors.
+
+    An artifact can be whole and yet hold what this version does not know, or what somebody else made.
+
+    Parameters
+    ----------
+    folder
+        The artifact.
+    expected
+        What it should have been, e.g. ``"a decoder"``.
+
+    Raises
+    ------
+    CorruptArtifact
+        For content that is missing, of another shape or of another type.
+    """
+    try:
+        yield
+    except CorruptArtifact:
+        raise
+    except (
+        ArithmeticError, AttributeError, LookupError, NeuroloomError, RuntimeError, TypeError, ValueError,
+    ) as error:  # fmt: skip
+        reason = " ".join(str(error).split())[:300]
+        raise CorruptArtifact(
+            f"{folder} is whole, but its content cannot be used ({type(error).__name__}: {reason})",
+            expected=f"{expected}, as this version of neuroloom writes it",
+            remedy="use the neuroloom version that wrote it, or make it again",
+        ) from error
 
 
 def seal(folder: Path, *, kind: str, provenance: Mapping[str, Any] | None = None) -> None:
@@ -134,6 +170,7 @@ def seal(folder: Path, *, kind: str, provenance: Mapping[str, Any] | None = None
         if path.is_file() and path != folder / MANIFEST
     }
     manifest = {"format": FORMAT, "kind": kind, "files": files, "provenance": dict(provenance or {})}
+    manifest["sha256"] = fingerprint(manifest)
     write_text(folder / MANIFEST, to_json(manifest))
 
 
@@ -168,14 +205,14 @@ def verify(folder: str | os.PathLike) -> dict[str, Any]:
     folder = Path(folder)
     if not folder.exists():
         raise MissingFile(f"{folder} does not exist", expected="a neuroloom folder", remedy="check the path")
-    remedy = "restore the folder from a copy, or make it again with the command that wrote it"
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
-        files, _, _ = manifest["files"], manifest["kind"], manifest["provenance"]
+        files, _, _ = manifest["files"], manifest["kind"], dict(manifest["provenance"])
         entries = [(name, int(entry["bytes"]), str(entry["sha256"])) for name, entry in files.items()]
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        _check_own_hash(manifest)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise CorruptArtifact(
-            f"{folder / MANIFEST} cannot be read ({error})", expected="a neuroloom manifest", remedy=remedy
+            f"{folder / MANIFEST} cannot be read ({error})", expected="a neuroloom manifest", remedy=_AGAIN
         ) from None
     if manifest.get("format") != FORMAT:
         raise CorruptArtifact(
@@ -186,18 +223,33 @@ def verify(folder: str | os.PathLike) -> dict[str, Any]:
     for name, n_bytes, sha256 in entries:
         path = folder / name
         if not path.resolve().is_relative_to(folder.resolve()):
-            raise CorruptArtifact(f"{folder} lists {name!r}", expected="files inside it", remedy=remedy)
+            raise CorruptArtifact(f"{folder} lists {name!r}", expected="files inside it", remedy=_AGAIN)
         if not path.is_file():
-            raise CorruptArtifact(f"{path} is missing", expected=f"{n_bytes} bytes", remedy=remedy)
+            raise CorruptArtifact(f"{path} is missing", expected=f"{n_bytes} bytes", remedy=_AGAIN)
         if path.stat().st_size != n_bytes:
             raise CorruptArtifact(
-                f"{path} has {path.stat().st_size} bytes", expected=f"{n_bytes} bytes", remedy=remedy
+                f"{path} has {path.stat().st_size} bytes", expected=f"{n_bytes} bytes", remedy=_AGAIN
             )
-        if file_sha256(path) != sha256:
+        try:
+            found = file_sha256(path)
+        except OSError as error:
             raise CorruptArtifact(
-                f"{path} was altered after writing", expected=f"sha256 {sha256[:12]}..", remedy=remedy
+                f"{path} cannot be read ({error})", expected=f"{n_bytes} bytes", remedy=_AGAIN
+            ) from None
+        if found != sha256:
+            raise CorruptArtifact(
+                f"{path} was altered after writing", expected=f"sha256 {sha256[:12]}..", remedy=_AGAIN
             )
     return manifest
+
+
+def _check_own_hash(manifest: dict[str, Any]) -> None:
+    content = {key: value for key, value in manifest.items() if key != "sha256"}
+    # Manifests of before had no hash of their own, and no other entries: a damaged name is not taken for age.
+    if unknown := set(content) - {"format", "kind", "files", "provenance"}:
+        raise ValueError(f"unknown entries {', '.join(sorted(unknown))}")
+    if "sha256" in manifest and manifest["sha256"] != fingerprint(content):
+        raise ValueError("it was altered after writing")
 
 
 @contextlib.contextmanager
@@ -279,45 +331,6 @@ def require_space(folder: Path, n_bytes: int) -> None:
             expected=f"at least {n_bytes + 2**16:,} bytes",
             remedy="free some space or write elsewhere",
         )
-
-
-def to_json(value: Any, *, indent: int | None = 2) -> str:
-    """Return strict JSON; NumPy values become plain ones, and what is not a number becomes null."""
-    return json.dumps(_plain(value), indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def fingerprint(*parts: Any) -> str:
-    """Return a sha256 over arrays (dtype, shape, bytes), text and JSON-able values, in order."""
-    digest = hashlib.sha256()
-    for part in parts:
-        if isinstance(part, np.ndarray) and part.dtype.kind not in "OUS":
-            digest.update(f"{part.dtype.str}{part.shape}".encode())
-            digest.update(np.ascontiguousarray(part).data)
-        else:
-            digest.update(to_json(part).encode())
-    return digest.hexdigest()
-
-
-def file_sha256(path: str | os.PathLike) -> str:
-    """Return the sha256 of a file's content."""
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    return value
 
 
 def _previous(folder: Path) -> Path:
