@@ -30,9 +30,9 @@ from table import Row, conditions, finish
 
 from neuroloom.errors import MissingDependency, MissingFile
 from neuroloom.pipeline.truth import calibrate, compare
-from neuroloom.reporting.calibration import Calibration, Groups, wilson
 from neuroloom.reporting.drawing import name_lines, value_label
 from neuroloom.reporting.palette import BLUE, GRID, LINE, SURFACE, VERMILLION, WIDE, hue
+from neuroloom.reporting.sorting.calibration import Calibration, Groups, wilson
 from neuroloom.reporting.svg import drawing, new_figure
 from neuroloom.sorting.sorter import sort_with_details
 from neuroloom.sorting.spikeinterface_runs import quiet

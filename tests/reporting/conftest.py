@@ -171,8 +171,8 @@ def simulated():
 def confidences(truth) -> dict:
     """Return what a sorter might say of its confidence and its embedding, and the truth beside it."""
     from neuroloom import seeds
-    from neuroloom.reporting.calibration import Calibration
-    from neuroloom.reporting.sorting_overview import Embedding
+    from neuroloom.reporting.sorting.calibration import Calibration
+    from neuroloom.reporting.sorting.overview import Embedding
 
     rng = seeds.stream(0, "report", "confidences")
     ids, n_spikes = list(truth.unit_ids), 800

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from neuroloom.reporting.drawing import end_labels, thin_envelope, thin_evenly
-from neuroloom.reporting.figures_sorting import autocorrelogram
+from neuroloom.reporting.sorting.figures_cards import autocorrelogram
 from neuroloom.reporting.svg import drawing, new_figure
 
 lines = arrays(float, st.integers(1, 400), elements=st.floats(-1e6, 1e6))

@@ -11,7 +11,6 @@ import spikeinterface.core as si
 from neuroloom.auditing.results import AuditCurve, Score
 from neuroloom.errors import DataError
 from neuroloom.reporting.page import Facts, Figure, Gallery, Note, Table
-from neuroloom.reporting.section_session import MAX_SPIKES
 from neuroloom.reporting.sections import (
     audit_section,
     decoding_section,
@@ -19,8 +18,9 @@ from neuroloom.reporting.sections import (
     session_section,
     sorting_section,
 )  # fmt: skip
-from neuroloom.reporting.sorting_overview import Embedding, embedding, example
-from neuroloom.reporting.sorting_units import Units
+from neuroloom.reporting.session.section import MAX_SPIKES
+from neuroloom.reporting.sorting.overview import Embedding, embedding, example
+from neuroloom.reporting.sorting.units import Units
 from neuroloom.sessions.session import Session
 
 

@@ -16,8 +16,8 @@ from neuroloom.reporting import sections
 from neuroloom.reporting.numbers import counted
 from neuroloom.reporting.page import Figure, Provenance, Section, Summary, write_page
 from neuroloom.reporting.section_files import FILE, read_section, write_section
-from neuroloom.reporting.sorting_overview import Embedding, example
-from neuroloom.reporting.sorting_units import Units
+from neuroloom.reporting.sorting.overview import Embedding, example
+from neuroloom.reporting.sorting.units import Units
 
 if TYPE_CHECKING:
     from spikeinterface import BaseRecording, BaseSorting, SortingAnalyzer

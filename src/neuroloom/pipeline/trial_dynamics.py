@@ -34,7 +34,7 @@ class TrialDynamics:
 
     def section(self, input_names: Sequence[str] = ()) -> "Section":
         """Return the page's section."""
-        from neuroloom.reporting.section_dynamics import dynamics_section
+        from neuroloom.reporting.dynamics.section import dynamics_section
 
         return dynamics_section(
             self.mixture,

@@ -11,7 +11,7 @@ import numpy as np
 from neuroloom import artifacts
 from neuroloom.errors import CorruptArtifact, DataError, MissingFile
 from neuroloom.pipeline.fingerprints import sorting_fingerprint
-from neuroloom.reporting.calibration import Calibration
+from neuroloom.reporting.sorting.calibration import Calibration
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neuroloom.reporting.figures_dynamics import choice_of_k, impulse_responses, state_flow
-from neuroloom.reporting.figures_sorting import shaded_matrix
+from neuroloom.reporting.dynamics.figures import choice_of_k, impulse_responses, state_flow
 from neuroloom.reporting.layout import half, wide
+from neuroloom.reporting.matrix import shaded_matrix
 from neuroloom.reporting.numbers import counted, written
 from neuroloom.reporting.page import Block, KeyFigure, Note, Section, Table
 

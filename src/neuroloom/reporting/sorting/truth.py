@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neuroloom.reporting.calibration import Calibration, group_by_confidence
-from neuroloom.reporting.figures_calibration import spike_calibration, unit_calibration
-from neuroloom.reporting.figures_sorting import agreement_bars, shaded_matrix
 from neuroloom.reporting.layout import half
+from neuroloom.reporting.matrix import shaded_matrix
 from neuroloom.reporting.numbers import counted, written
 from neuroloom.reporting.page import Block, KeyFigure
+from neuroloom.reporting.sorting.calibration import Calibration, group_by_confidence
+from neuroloom.reporting.sorting.figures_truth import agreement_bars, spike_calibration, unit_calibration
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuroloom.errors import DataError
-from neuroloom.reporting.figures_decoding import (
+from neuroloom.reporting.decoding.figures import (
     predicted_against_true,
     predicted_over_true,
     score_dots,
     training_loss,
 )
-from neuroloom.reporting.figures_sorting import shaded_matrix
 from neuroloom.reporting.layout import half, wide
+from neuroloom.reporting.matrix import shaded_matrix
 from neuroloom.reporting.numbers import counted, written
 from neuroloom.reporting.page import Block, KeyFigure, Note, Section
 

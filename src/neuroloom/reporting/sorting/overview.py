@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from neuroloom.reporting.drawing import thin_evenly
-from neuroloom.reporting.figures_recording import Excerpt, traces
-from neuroloom.reporting.figures_units import MOST_POINTS, VISIBLE, embedding_map, units_on_probe
 from neuroloom.reporting.layout import half, wide
 from neuroloom.reporting.numbers import counted, written
 from neuroloom.reporting.page import Figure
-from neuroloom.reporting.section_recording import EXCERPT_S, MAX_CHANNELS, middle_excerpt
-from neuroloom.reporting.sorting_units import Units
+from neuroloom.reporting.recording.figures import Excerpt, traces
+from neuroloom.reporting.recording.section import EXCERPT_S, MAX_CHANNELS, middle_excerpt
+from neuroloom.reporting.sorting.figures_overview import MOST_POINTS, VISIBLE, embedding_map, units_on_probe
+from neuroloom.reporting.sorting.units import Units
 
 
 @dataclass(frozen=True)

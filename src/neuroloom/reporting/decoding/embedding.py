@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from neuroloom.errors import DataError
-from neuroloom.reporting.figures_embedding import learning_curve, unit_points
+from neuroloom.reporting.decoding.figures_embedding import learning_curve, unit_points
 from neuroloom.reporting.layout import half
 from neuroloom.reporting.numbers import counted, written
 from neuroloom.reporting.page import Block, Note, Section

@@ -1,16 +1,15 @@
-"""Figures of sorted units: a card for each, and how they agree with the truth."""
+"""The card of one sorted unit: its waveform, footprint, autocorrelogram and amplitudes."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neuroloom.reporting.drawing import bare, points, round_length, thin_envelope, thin_evenly, value_label
-from neuroloom.reporting.palette import BLUE, GRID, HALF, INK, LINE, MUTED, SMALL, SURFACE, TEAL, VERMILLION
-from neuroloom.reporting.svg import drawing, new_figure, shorten
+from neuroloom.reporting.drawing import bare, points, round_length, thin_envelope, thin_evenly
+from neuroloom.reporting.palette import BLUE, GRID, LINE, MUTED, SMALL
+from neuroloom.reporting.svg import drawing, new_figure
 
 if TYPE_CHECKING:
-    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 
@@ -93,92 +92,6 @@ def autocorrelogram(times_s: np.ndarray, *, window_s: float = 0.03, bin_s: float
         # A hair above keeps an interval of exactly k bins in bin k in spite of rounding.
         counts += np.bincount(np.minimum((lags / bin_s + 1e-9).astype(int), n_bins - 1), minlength=n_bins)
     return counts
-
-
-@drawing
-def agreement_bars(names: list, accuracy: np.ndarray, *, width_px: float = HALF) -> "Figure":
-    """Draw the accuracy with which each true unit was found, best first."""
-    accuracy = np.nan_to_num(np.asarray(accuracy, float))
-    order = np.argsort(-accuracy, kind="stable")
-    figure = new_figure(width_px, 70 + 22 * max(len(order), 2) if len(order) <= 24 else 320)
-    axes = figure.subplots()
-    rows = np.arange(len(order))
-    found = accuracy[order] >= 0.8
-    axes.barh(rows[found], accuracy[order][found], height=0.62, color=TEAL)
-    axes.barh(rows[~found], accuracy[order][~found], height=0.62, color=VERMILLION)
-    if len(order) <= 24:
-        axes.set_yticks(rows, [shorten(names[index], 14) for index in order])
-        for row, value in zip(rows, accuracy[order], strict=True):
-            axes.text(value + 0.012, float(row), f"{value:.2f}", va="center", color=MUTED, fontsize=11)
-    else:
-        axes.set_yticks([])
-    axes.tick_params(axis="y", length=0)
-    axes.spines["left"].set_visible(False)
-    axes.set_xlim(0, 1.08)
-    axes.set_ylim(len(order) - 0.4, -0.6)
-    axes.set_xticks([0, 0.5, 0.8, 1])
-    axes.grid(axis="x", color=GRID)
-    axes.set_xlabel("Accuracy")
-    value_label(axes, "True unit")
-    return figure
-
-
-@drawing
-def shaded_matrix(
-    values: np.ndarray,
-    *,
-    rows: list,
-    columns: list,
-    row_title: str,
-    column_title: str,
-    width_px: float = HALF,
-) -> "Figure":
-    """Draw a matrix of values from 0 to 1 as cells whose depth of colour is the value, with the value written
-    in where there is room.
-    """
-    from matplotlib.patches import Rectangle
-
-    values = np.nan_to_num(np.asarray(values, float))
-    n_rows, n_columns = values.shape
-    figure = new_figure(width_px, float(np.clip(90 + 34 * n_rows, 160, 460)))
-    axes = figure.subplots()
-    cell_px = (width_px - 90) / max(n_columns, 1)
-    axes.add_patch(Rectangle((0, 0), n_columns, n_rows, facecolor=GRID, alpha=0.5, linewidth=0))
-    for (row, column), value in np.ndenumerate(values):
-        if value < 0.03:
-            continue
-        alpha = float(min(value, 1))
-        axes.add_patch(Rectangle((column, row), 1, 1, facecolor=BLUE, alpha=alpha, linewidth=0))
-        if cell_px >= 26 and value >= 0.05:
-            axes.text(
-                column + 0.5, row + 0.52, f"{value:.2f}".lstrip("0"), ha="center", va="center",
-                fontsize=11, color=SURFACE if value > 0.55 else INK,
-            )  # fmt: skip
-    # Gaps between the cells, all in two paths.
-    gap = {"color": SURFACE, "linewidth": 2 if cell_px >= 18 else 1}
-    axes.vlines(np.arange(n_columns + 1), 0, n_rows, **gap)
-    axes.hlines(np.arange(n_rows + 1), 0, n_columns, **gap)
-    axes.set_xlim(0, max(n_columns, 1))
-    axes.set_ylim(max(n_rows, 1), 0)
-    _name_cells(axes.xaxis, columns, cell_px=cell_px)
-    _name_cells(axes.yaxis, rows, cell_px=360 / max(n_rows, 1))
-    axes.tick_params(length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    axes.set_xlabel(column_title)
-    value_label(axes, row_title)
-    return figure
-
-
-def _name_cells(axis: "Axis", names: list, *, cell_px: float) -> None:
-    """Name every cell, or every second, third.. where they are too close; long names below stand upright."""
-    step = max(1, int(np.ceil(15 / cell_px)))
-    shown = np.arange(0, len(names), step)
-    texts = [shorten(names[index], 14) for index in shown]
-    longest = max(map(len, texts), default=0)
-    axis.set_ticks(shown + 0.5, texts)
-    if axis.axis_name == "x" and 7 * longest > cell_px * step:  # pyright: ignore[reportAttributeAccessIssue]
-        axis.set_tick_params(rotation=90)
 
 
 def _waveform(axes, card: UnitCard, color: str) -> None:

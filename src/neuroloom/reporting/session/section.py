@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neuroloom.reporting.drawing import thin_evenly
-from neuroloom.reporting.figures_session import Trace, firing_rates, raster
 from neuroloom.reporting.layout import half, wide
 from neuroloom.reporting.numbers import counted, spoken_duration, written
 from neuroloom.reporting.page import Block, Facts, Note, Section, Table
+from neuroloom.reporting.session.figures import Trace, firing_rates, raster
 
 if TYPE_CHECKING:
     from neuroloom.sessions.session import Session

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from neuroloom.errors import DataError
-from neuroloom.reporting.figures_attention import accuracy_over_time
-from neuroloom.reporting.figures_decoding import score_dots
-from neuroloom.reporting.figures_sorting import shaded_matrix
+from neuroloom.reporting.decoding.figures import score_dots
+from neuroloom.reporting.decoding.figures_attention import accuracy_over_time
 from neuroloom.reporting.layout import half
+from neuroloom.reporting.matrix import shaded_matrix
 from neuroloom.reporting.numbers import counted, written
 from neuroloom.reporting.page import Block, Figure, Note, Section
 

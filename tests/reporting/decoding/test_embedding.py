@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from neuroloom.errors import DataError
-from neuroloom.reporting.figures_embedding import learning_curve, unit_points
+from neuroloom.reporting.decoding.figures_embedding import learning_curve, unit_points
 from neuroloom.reporting.page import Figure, Note
 from neuroloom.reporting.sections import embedding_section
 from neuroloom.reporting.svg import to_svg

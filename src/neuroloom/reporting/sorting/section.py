@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neuroloom.reporting.calibration import Calibration
-from neuroloom.reporting.figures_sorting import UnitCard, unit_card
 from neuroloom.reporting.layout import small
 from neuroloom.reporting.numbers import counted, written
 from neuroloom.reporting.page import Block, Figure, Gallery, KeyFigure, Note, Section, Table
 from neuroloom.reporting.palette import hue
-from neuroloom.reporting.sorting_overview import Embedding, embedding, example, on_probe
-from neuroloom.reporting.sorting_truth import agreement_blocks, calibration_blocks
-from neuroloom.reporting.sorting_units import Units
+from neuroloom.reporting.sorting.calibration import Calibration
+from neuroloom.reporting.sorting.figures_cards import UnitCard, unit_card
+from neuroloom.reporting.sorting.overview import Embedding, embedding, example, on_probe
+from neuroloom.reporting.sorting.truth import agreement_blocks, calibration_blocks
+from neuroloom.reporting.sorting.units import Units
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,12 +1,12 @@
-"""Figures that hold confidences against the truth."""
+"""Figures that hold sorted units and their confidences against the truth."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neuroloom.reporting.calibration import Calibration, Groups
 from neuroloom.reporting.drawing import few_values, name_lines, value_label
-from neuroloom.reporting.palette import BLUE, GRID, HALF, LINE, MUTED, VERMILLION
+from neuroloom.reporting.palette import BLUE, GRID, HALF, LINE, MUTED, TEAL, VERMILLION
+from neuroloom.reporting.sorting.calibration import Calibration, Groups
 from neuroloom.reporting.svg import drawing, new_figure, shorten
 
 if TYPE_CHECKING:
@@ -14,6 +14,34 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MOST_NAMES, _FAR = 8, 0.1
+
+
+@drawing
+def agreement_bars(names: list, accuracy: np.ndarray, *, width_px: float = HALF) -> "Figure":
+    """Draw the accuracy with which each true unit was found, best first."""
+    accuracy = np.nan_to_num(np.asarray(accuracy, float))
+    order = np.argsort(-accuracy, kind="stable")
+    figure = new_figure(width_px, 70 + 22 * max(len(order), 2) if len(order) <= 24 else 320)
+    axes = figure.subplots()
+    rows = np.arange(len(order))
+    found = accuracy[order] >= 0.8
+    axes.barh(rows[found], accuracy[order][found], height=0.62, color=TEAL)
+    axes.barh(rows[~found], accuracy[order][~found], height=0.62, color=VERMILLION)
+    if len(order) <= 24:
+        axes.set_yticks(rows, [shorten(names[index], 14) for index in order])
+        for row, value in zip(rows, accuracy[order], strict=True):
+            axes.text(value + 0.012, float(row), f"{value:.2f}", va="center", color=MUTED, fontsize=11)
+    else:
+        axes.set_yticks([])
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.set_xlim(0, 1.08)
+    axes.set_ylim(len(order) - 0.4, -0.6)
+    axes.set_xticks([0, 0.5, 0.8, 1])
+    axes.grid(axis="x", color=GRID)
+    axes.set_xlabel("Accuracy")
+    value_label(axes, "True unit")
+    return figure
 
 
 @drawing

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from neuroloom.dynamics.mixture import MixtureOfLDS
+from neuroloom.reporting.dynamics.section import dynamics_section
 from neuroloom.reporting.page import Figure, Note, Table
-from neuroloom.reporting.section_dynamics import dynamics_section
 from neuroloom.seeds import stream
 from neuroloom.simulation.linear_systems import random_system, simulate_mixture
 

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neuroloom.reporting.figures_recording import Excerpt, probe_layout, traces
 from neuroloom.reporting.layout import half, wide
 from neuroloom.reporting.numbers import counted, spoken_duration, written
 from neuroloom.reporting.page import Block, Facts, KeyFigure, Note, Section
+from neuroloom.reporting.recording.figures import Excerpt, probe_layout, traces
 
 if TYPE_CHECKING:
     from spikeinterface.core import BaseRecording

@@ -6,15 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 
-from neuroloom.reporting.figures_recording import Excerpt, traces
-from neuroloom.reporting.figures_units import (
+from neuroloom.reporting.palette import LINE, hue
+from neuroloom.reporting.recording.figures import Excerpt, traces
+from neuroloom.reporting.sorting.figures_overview import (
     MOST_POINTS,
     contact_pitch,
     embedding_map,
     separated,
     units_on_probe,
 )
-from neuroloom.reporting.palette import LINE, hue
 from neuroloom.reporting.svg import to_svg
 
 SQUARE = np.array([[0.0, 0], [40, 0], [0, 25], [40, 25]])

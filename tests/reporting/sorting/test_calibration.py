@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from neuroloom.errors import DataError
-from neuroloom.reporting.calibration import Calibration, group_by_confidence, wilson
-from neuroloom.reporting.figures_calibration import spike_calibration, unit_calibration
+from neuroloom.reporting.sorting.calibration import Calibration, group_by_confidence, wilson
+from neuroloom.reporting.sorting.figures_truth import spike_calibration, unit_calibration
 
 
 def dots(figure):

@@ -1,0 +1,1 @@
+"""The page's chapter about the dynamics of the trials."""
