@@ -8,8 +8,10 @@ from typing import Annotated
 
 from neuroloom.cli.auditing import AuditArrays, AuditDecoder, AuditImages, AuditText, TrainGenerator
 from neuroloom.cli.chain import Demo, Report, Run
+from neuroloom.cli.chain_benchmark import ChainBenchmark
 from neuroloom.cli.decoding import Adapt, Fit, Predict, Score
 from neuroloom.cli.dynamics import FitDynamics, ScoreDynamics, SimulateDynamics
+from neuroloom.cli.many import SortMany
 from neuroloom.cli.matching import Match
 from neuroloom.cli.pretraining import PretrainDetector, PretrainExtractor, PretrainPoyo
 from neuroloom.cli.recordings import Check, Sort
@@ -99,6 +101,7 @@ def _parse(arguments: list[str]):
         Annotated[Demo, subcommand("demo")]
         | Annotated[Run, subcommand("run")]
         | Annotated[Sort, subcommand("sort")]
+        | Annotated[SortMany, subcommand("sort-many")]
         | Annotated[Match, subcommand("match")]
         | decode
         | dynamics
@@ -108,5 +111,6 @@ def _parse(arguments: list[str]):
         | Annotated[Check, subcommand("check")]
         | Annotated[Report, subcommand("report")]
         | Annotated[Watch, subcommand("watch")]
+        | Annotated[ChainBenchmark, subcommand("chain-benchmark")]
     )
     return tyro.cli(verbs, prog="neuroloom", description=DESCRIPTION, args=arguments)  # type: ignore[arg-type]
