@@ -1,11 +1,11 @@
-"""Many recordings, each sorted into a run folder of its own, by the workers of this machine or of a cluster."""
+"""Many recordings, each sorted into a run folder of its own: by workers of this machine or of a cluster."""
 
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from neuroloom.errors import DataError
 from neuroloom.pipeline.chain import RunConfig, run
@@ -86,14 +86,9 @@ def sort_many(
         delayed(_sort_one)(path, Path(out) / name, read or read_recording, config, command)
         for path, name in zip(paths, run_names(paths), strict=True)
     )
-    finished = tqdm(
-        Parallel(return_as="generator_unordered")(work),
-        total=len(paths),
-        desc="recordings",
-        unit="",
-        disable=quiet,
-    )
-    of_path = {outcome.recording: outcome for outcome in finished}
+    sorting: Any = Parallel(return_as="generator_unordered")(work)
+    finished = tqdm(sorting, total=len(paths), desc="recordings", unit="", disable=quiet)
+    of_path: dict[Path, Outcome] = {outcome.recording: outcome for outcome in finished}
     return [of_path[path] for path in paths]
 
 
