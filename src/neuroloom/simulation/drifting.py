@@ -59,7 +59,7 @@ def inject_drifting(
     lower = np.clip(np.searchsorted(grid_um, moved_um, side="right") - 1, 0, max(len(grid_um) - 2, 0))
     upper = np.minimum(lower + 1, len(grid_um) - 1)
     share = (moved_um - grid_um[lower]) / step_um
-    samples = sorting.to_spike_vector()["sample_index"]
+    samples = np.asarray(sorting.to_spike_vector())["sample_index"]
     at_spike = np.minimum((samples / rate_hz * MOTION_RATE_HZ).astype(int), len(moved_um) - 1)
     recording = parent
     for index, weight in ((lower, 1 - share), (upper, share)):
