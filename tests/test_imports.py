@@ -11,7 +11,16 @@ import pytest
 import neuroloom
 
 PACKAGE = Path(neuroloom.__file__).parent
-GROUND_FLOOR = {"errors", "seeds", "fingerprints", "artifacts", "findings", "threads", "workplaces"}
+GROUND_FLOOR = {
+    "errors",
+    "seeds",
+    "fingerprints",
+    "manifests",
+    "artifacts",
+    "findings",
+    "threads",
+    "workplaces",
+}
 # Left to right; a room may import what stands on its left.
 ROOMS = [
     "simulation",

@@ -17,13 +17,17 @@ from typing import Any
 import numpy as np
 
 from neuroloom import __version__
-from neuroloom.errors import CorruptArtifact, DataError, MissingFile, NeuroloomError
+from neuroloom.errors import CorruptArtifact, DataError, NeuroloomError
 from neuroloom.fingerprints import file_sha256, fingerprint, to_json
+from neuroloom.manifests import AGAIN, MANIFEST, seal, verify
 from neuroloom.workplaces import draft_of, only_writer_in, refuse_foreign
 
-FORMAT = 1
-ARRAYS, DOCUMENT, MANIFEST = "arrays.safetensors", "document.json", "manifest.json"
-_AGAIN = "restore the folder from a copy, or make it again with the command that wrote it"
+ARRAYS, DOCUMENT = "arrays.safetensors", "document.json"
+__all__ = [
+    "ARRAYS", "DOCUMENT", "MANIFEST", "Artifact", "bundled_folder", "file_sha256", "fingerprint",
+    "load_artifact", "new_folder", "refuse_foreign_content", "require_space", "save_artifact", "seal",
+    "to_json", "verify", "write_bytes", "write_text",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,7 @@ def load_artifact(folder: str | os.PathLike, *, kind: str | None = None) -> Arti
         arrays = load((folder / ARRAYS).read_bytes())
     except (OSError, ValueError, KeyError, RecursionError, SafetensorError) as error:
         raise CorruptArtifact(
-            f"{folder} cannot be read ({error})", expected="what save_artifact writes", remedy=_AGAIN
+            f"{folder} cannot be read ({error})", expected="what save_artifact writes", remedy=AGAIN
         ) from None
     return Artifact(kind=found, document=document, arrays=arrays, provenance=manifest["provenance"])
 
@@ -162,18 +166,6 @@ def refuse_foreign_content(folder: str | os.PathLike, *, expected: str) -> Itera
         ) from error
 
 
-def seal(folder: Path, *, kind: str, provenance: Mapping[str, Any] | None = None) -> None:
-    """Write the manifest of every file now in `folder`."""
-    files = {
-        str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path != folder / MANIFEST
-    }
-    manifest = {"format": FORMAT, "kind": kind, "files": files, "provenance": dict(provenance or {})}
-    manifest["sha256"] = fingerprint(manifest)
-    write_text(folder / MANIFEST, to_json(manifest))
-
-
 def bundled_folder(room: Path, name: str) -> Path:
     """Return the folder of weights called `name` among those that a room brings with it.
 
@@ -190,66 +182,6 @@ def bundled_folder(room: Path, name: str) -> Path:
             remedy="pass one of these names",
         )
     return room / name
-
-
-def verify(folder: str | os.PathLike) -> dict[str, Any]:
-    """Return the manifest of `folder` after comparing every listed file with it.
-
-    Raises
-    ------
-    MissingFile
-        If there is no such folder.
-    CorruptArtifact
-        Naming the first file that is missing, truncated or altered.
-    """
-    folder = Path(folder)
-    if not folder.exists():
-        raise MissingFile(f"{folder} does not exist", expected="a neuroloom folder", remedy="check the path")
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text())
-        files, _, _ = manifest["files"], manifest["kind"], dict(manifest["provenance"])
-        entries = [(name, int(entry["bytes"]), str(entry["sha256"])) for name, entry in files.items()]
-        _check_own_hash(manifest)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise CorruptArtifact(
-            f"{folder / MANIFEST} cannot be read ({error})", expected="a neuroloom manifest", remedy=_AGAIN
-        ) from None
-    if manifest.get("format") != FORMAT:
-        raise CorruptArtifact(
-            f"{folder} has format {manifest.get('format')!r}",
-            expected=f"format {FORMAT}",
-            remedy="use the neuroloom version that wrote it",
-        )
-    for name, n_bytes, sha256 in entries:
-        path = folder / name
-        if not path.resolve().is_relative_to(folder.resolve()):
-            raise CorruptArtifact(f"{folder} lists {name!r}", expected="files inside it", remedy=_AGAIN)
-        if not path.is_file():
-            raise CorruptArtifact(f"{path} is missing", expected=f"{n_bytes} bytes", remedy=_AGAIN)
-        if path.stat().st_size != n_bytes:
-            raise CorruptArtifact(
-                f"{path} has {path.stat().st_size} bytes", expected=f"{n_bytes} bytes", remedy=_AGAIN
-            )
-        try:
-            found = file_sha256(path)
-        except OSError as error:
-            raise CorruptArtifact(
-                f"{path} cannot be read ({error})", expected=f"{n_bytes} bytes", remedy=_AGAIN
-            ) from None
-        if found != sha256:
-            raise CorruptArtifact(
-                f"{path} was altered after writing", expected=f"sha256 {sha256[:12]}..", remedy=_AGAIN
-            )
-    return manifest
-
-
-def _check_own_hash(manifest: dict[str, Any]) -> None:
-    content = {key: value for key, value in manifest.items() if key != "sha256"}
-    # Manifests of before had no hash of their own, and no other entries: a damaged name is not taken for age.
-    if unknown := set(content) - {"format", "kind", "files", "provenance"}:
-        raise ValueError(f"unknown entries {', '.join(sorted(unknown))}")
-    if "sha256" in manifest and manifest["sha256"] != fingerprint(content):
-        raise ValueError("it was altered after writing")
 
 
 @contextlib.contextmanager

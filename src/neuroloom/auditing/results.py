@@ -1,7 +1,7 @@
 """What an audit measured: `AuditCurve` and its rows."""
 
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +57,8 @@ class AuditCurve:
     findings
         What was odd about the input, and how it was handled.
     examples
-        ``"truth"`` and ``"arm/size"`` -> a few stimuli and reconstructions.
+        ``"truth"`` and ``"arm/size"`` -> a few stimuli and reconstructions; arrays of numbers, or of str for
+        text.
     """
 
     rows: tuple[Score, ...] = field(repr=False)
@@ -116,7 +117,26 @@ class AuditCurve:
         """Return columns arm, size, metric, score, low, high; size 0 marks arms without a bottleneck."""
         import pandas as pd
 
-        return pd.DataFrame([asdict(row) for row in self.rows])
+        columns = [each.name for each in fields(Score)]
+        return pd.DataFrame([asdict(row) for row in self.rows], columns=columns)
+
+    def of_ceiling(self, metric: str, *, size: int | None = None, arm: str = BRAIN) -> float:
+        """Return how far from the random arm to the ceiling an arm goes, 1 being all the way.
+
+        Both ends are those of the largest size. NaN where there is no ceiling above the random arm.
+
+        Parameters
+        ----------
+        metric
+            Name of the metric.
+        size
+            Bottleneck size; default the largest.
+        arm
+            Whose score.
+        """
+        chance, ceiling, sign = self._chance(metric), self._ceiling(metric), self._sign(metric)
+        span = sign * (ceiling - chance)
+        return sign * (self.score(arm, metric, size=size) - chance) / span if span > 0 else np.nan
 
     def summary(self) -> "pd.DataFrame":
         """Return one row per metric: chance, full brain, ceiling, and how few dimensions suffice.
@@ -132,26 +152,31 @@ class AuditCurve:
 
     def _summarise(self, metric: str) -> dict[str, Any]:
         brain = self.curve(BRAIN, metric)
-        top = brain[-1].score
-        # Without a random arm, the mean stimulus is what one gets without a brain.
-        chance = self.score(RANDOM if RANDOM in self.arms else MEAN, metric)
-        ceiling = self.score(CEILING, metric) if self.curve(CEILING, metric) else np.nan
-        # For distances "above" is below; the sign makes both alike.
-        sign = -1.0 if self.facts.get("lower_is_better") and metric in self.facts["lower_is_better"] else 1.0
+        top, chance, sign = brain[-1].score, self._chance(metric), self._sign(metric)
         line = {
             "metric": metric,
             RANDOM: chance,
             MEAN: self.score(MEAN, metric),
             BRAIN: top,
-            CEILING: ceiling,
+            CEILING: self._ceiling(metric),
+            "of_ceiling": self.of_ceiling(metric),
         }
-        span = sign * (ceiling - chance)
-        line["of_ceiling"] = sign * (top - chance) / span if span > 0 else np.nan
         for percent in (50, 75, 95):
             goal = sign * (top - chance) * percent / 100
             reached = [row.size for row in brain if goal > 0 and sign * (row.score - chance) >= goal]
             line[f"size_{percent}"] = reached[0] if reached else None
         return line
+
+    def _chance(self, metric: str) -> float:
+        # Without a random arm, the mean stimulus is what one gets without a brain.
+        return self.score(RANDOM if RANDOM in self.arms else MEAN, metric)
+
+    def _ceiling(self, metric: str) -> float:
+        return self.score(CEILING, metric) if self.curve(CEILING, metric) else np.nan
+
+    def _sign(self, metric: str) -> float:
+        """-1 for distances, where "above" is below."""
+        return -1.0 if metric in self.facts.get("lower_is_better", ()) else 1.0
 
     def plot(self) -> "Figure":
         """Return a matplotlib figure: one panel per metric, score against size for every arm."""
@@ -161,6 +186,7 @@ class AuditCurve:
 
     def save(self, folder: str | os.PathLike) -> Path:
         """Write the curve as an artifact folder."""
+        texts = {name: values for name, values in self.examples.items() if values.dtype.kind == "O"}
         return artifacts.save_artifact(
             folder,
             kind=KIND,
@@ -168,8 +194,9 @@ class AuditCurve:
                 "rows": [asdict(row) for row in self.rows],
                 "facts": self.facts,
                 "findings": [finding.as_dict() for finding in self.findings],
+                "texts": {name: values.tolist() for name, values in texts.items()},
             },
-            arrays=self.examples,
+            arrays={name: values for name, values in self.examples.items() if name not in texts},
             seed=self.facts.get("seed"),
             data_fingerprint=self.facts.get("data_fingerprint"),
         )
@@ -184,18 +211,22 @@ class AuditCurve:
             If the folder is damaged or holds something else.
         """
         stored = artifacts.load_artifact(folder, kind=KIND)
-        # JSON has no NaN: an undefined score was written as null.
-        rows = [
-            Score(
-                row["arm"],
-                row["size"],
-                row["metric"],
-                *(_number(row[name]) for name in ("score", "low", "high")),
+        with artifacts.refuse_foreign_content(folder, expected="an audit's curve"):
+            # JSON has no NaN: an undefined score was written as null.
+            rows = tuple(
+                Score(
+                    row["arm"],
+                    row["size"],
+                    row["metric"],
+                    *(_number(row[name]) for name in ("score", "low", "high")),
+                )
+                for row in stored.document["rows"]
             )
-            for row in stored.document["rows"]
-        ]
-        findings = tuple(Finding(**finding) for finding in stored.document["findings"])
-        return cls(tuple(rows), stored.document["facts"], findings, stored.arrays)
+            findings = tuple(Finding(**finding) for finding in stored.document["findings"])
+            texts = {
+                name: np.array(each, dtype=object) for name, each in stored.document.get("texts", {}).items()
+            }
+            return cls(rows, dict(stored.document["facts"]), findings, stored.arrays | texts)
 
 
 def _number(value: float | None) -> float:

@@ -197,13 +197,14 @@ class VAE:
             If the folder is damaged or holds something else.
         """
         stored = artifacts.load_artifact(folder, kind=KIND)
-        made = cls(**stored.document["settings"])
-        made.shape_ = tuple(stored.document["shape"])
-        made.seen_ = frozenset(stored.document["seen"])
-        arrays = dict(stored.arrays)
-        made.metric_, made.inverse_metric_ = arrays.pop("metric"), arrays.pop("inverse_metric")
-        network = Network(n_latents=made.n_latents, size_px=made.shape_[0], channels=made.channels)
-        network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+        with artifacts.refuse_foreign_content(folder, expected="a generator"):
+            made = cls(**stored.document["settings"])
+            made.shape_ = tuple(stored.document["shape"])
+            made.seen_ = frozenset(stored.document["seen"])
+            arrays = dict(stored.arrays)
+            made.metric_, made.inverse_metric_ = arrays.pop("metric"), arrays.pop("inverse_metric")
+            network = Network(n_latents=made.n_latents, size_px=made.shape_[0], channels=made.channels)
+            network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
         made.network_ = network.eval().requires_grad_(False)
         return made
 

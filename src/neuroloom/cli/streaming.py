@@ -110,4 +110,4 @@ class Stream:
         path = Path(str(self.spikes))
         if not path.is_file():
             raise MissingFile(f"there is no {path}", expected="a file of spikes", remedy="check --spikes")
-        return id, spikes_in_lines(path.read_text().splitlines()), float("inf")
+        return id, spikes_in_lines(path.read_text(errors="replace").splitlines()), float("inf")

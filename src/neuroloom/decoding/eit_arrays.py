@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 
-from neuroloom.artifacts import fingerprint, load_artifact, save_artifact
+from neuroloom.artifacts import fingerprint, load_artifact, refuse_foreign_content, save_artifact
 from neuroloom.decoding.eit import EIT, Answer, EITConfig
 from neuroloom.decoding.eit_files import eit_config, pack_weights, unpack_weights
 from neuroloom.decoding.eit_predict import AT_ONCE
@@ -86,7 +86,7 @@ class EITArrays(BaseEstimator):
             If it is damaged or holds something else.
         """
         artifact = load_artifact(folder, kind=f"eit/{cls.__name__}")
-        settings = artifact.provenance["config"]
+        settings = artifact.provenance.get("config") or {}
         unknown = set(settings) - set(inspect.signature(cls).parameters)
         if unknown:
             raise CorruptArtifact(
@@ -94,12 +94,13 @@ class EITArrays(BaseEstimator):
                 expected=f"settings that {cls.__name__} knows",
                 remedy="use the neuroloom version that wrote it",
             )
-        estimator = cls(**settings)
-        estimator.data_fingerprint_ = artifact.provenance["data_fingerprint"]
-        estimator.mean_, estimator.spread_ = artifact.arrays["mean"], artifact.arrays["spread"]
-        estimator._relearn(artifact.document["learned"])
-        estimator.model_ = estimator._new_model(EITConfig(**artifact.document["network"]))
-        load_weights(estimator.model_, unpack_weights(artifact.arrays))
+        with refuse_foreign_content(folder, expected=f"an {cls.__name__}"):
+            estimator = cls(**settings)
+            estimator.data_fingerprint_ = artifact.provenance["data_fingerprint"]
+            estimator.mean_, estimator.spread_ = artifact.arrays["mean"], artifact.arrays["spread"]
+            estimator._relearn(artifact.document["learned"])
+            estimator.model_ = estimator._new_model(EITConfig(**artifact.document["network"]))
+            load_weights(estimator.model_, unpack_weights(artifact.arrays))
         return estimator
 
     def _fit(self, trials: TrialArrays, truth: np.ndarray, n_outputs: int, groups: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pynapple as nap
 
-from neuroloom.artifacts import Artifact, fingerprint, load_artifact, save_artifact
+from neuroloom.artifacts import Artifact, fingerprint, load_artifact, refuse_foreign_content, save_artifact
 from neuroloom.decoding.comparison import Scores, compare, masked_finding
 from neuroloom.decoding.targets import Target, find_target, require_target, trials_of
 from neuroloom.decoding.units import lost_units, parts_by_id, require_known_units
@@ -279,7 +279,7 @@ def load_decoder(folder: str | os.PathLike) -> Decoder:
     """
     artifact = load_artifact(folder, kind="decoder/")
     kind = artifact.kind.removeprefix("decoder/")
-    settings = artifact.provenance["config"]
+    settings = artifact.provenance.get("config")
     remedy = "import the module that defines it, or use the neuroloom version that wrote it"
     try:
         kind_class = decoder_class(kind)
@@ -287,6 +287,8 @@ def load_decoder(folder: str | os.PathLike) -> Decoder:
         raise CorruptArtifact(
             f"{folder} holds a decoder of kind {kind!r}", expected=error.expected, remedy=remedy
         ) from None
+    if not isinstance(settings, dict):
+        raise CorruptArtifact(f"{folder} has no settings", expected="those of a decoder", remedy=remedy)
     unknown = set(settings) - set(inspect.signature(kind_class).parameters)
     if unknown:
         raise CorruptArtifact(
@@ -294,8 +296,9 @@ def load_decoder(folder: str | os.PathLike) -> Decoder:
             expected=f"settings that {kind_class.__name__} knows",
             remedy=remedy,
         )
-    decoder = kind_class(**settings)
-    decoder._restore(artifact)
+    with refuse_foreign_content(folder, expected=f"a {kind} decoder"):
+        decoder = kind_class(**settings)
+        decoder._restore(artifact)
     return decoder
 
 

@@ -100,13 +100,16 @@ def spikes_in_lines(lines: Iterable[str]) -> Iterator[tuple[float, str]]:
         if not line.strip() or (number == 0 and when == "time_s"):
             continue
         try:
-            yield float(when), unit
+            time_s = float(when)
         except ValueError:
+            time_s = np.nan
+        if not np.isfinite(time_s):
             raise DataError(
                 f"line {number + 1} is {line.strip()[:60]!r}",
                 expected="a time in seconds, a comma and a unit's id",
                 remedy="correct the line",
-            ) from None
+            )
+        yield time_s, unit
 
 
 def latency_summary(latencies_s: Sequence[float]) -> dict[str, float]:

@@ -4,9 +4,8 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuroloom.artifacts import load_artifact, save_artifact
+from neuroloom.artifacts import load_artifact, refuse_foreign_content, save_artifact
 from neuroloom.dynamics.trials import Preparation
-from neuroloom.errors import CorruptArtifact
 from neuroloom.simulation.linear_systems import PARAMETERS, LinearSystem
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ def read_mixture(folder: str | PathLike) -> tuple[dict[str, Any], dict[str, Any]
     """
     artifact = load_artifact(folder, kind=KIND)
     arrays = artifact.arrays
-    try:
+    with refuse_foreign_content(folder, expected="a mixture"):
         settings, report = artifact.document["settings"], artifact.document["report"]
         fitted: dict[str, Any] = {f"{name}_": arrays[name] for name in ("weights", "labels", "trace")}
         fitted |= {f"{name}_": report[name] for name in ("log_likelihood", "n_iter", "converged")}
@@ -82,11 +81,5 @@ def read_mixture(folder: str | PathLike) -> tuple[dict[str, Any], dict[str, Any]
             fitted["preparation_"] = Preparation(
                 kept["bin_s"], kept["square_root"], kept["input_key"], projections
             )
-    except (KeyError, TypeError, ValueError) as error:
-        raise CorruptArtifact(
-            f"{folder} lacks parts of a mixture ({error})",
-            expected="what MixtureOfLDS.save writes",
-            remedy="fit and save the mixture again",
-        ) from None
-    fitted["data_fingerprint_"] = artifact.provenance["data_fingerprint"]
+        fitted["data_fingerprint_"] = artifact.provenance["data_fingerprint"]
     return settings, fitted

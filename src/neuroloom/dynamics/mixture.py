@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from neuroloom.artifacts import fingerprint
+from neuroloom.artifacts import fingerprint, refuse_foreign_content
 from neuroloom.dynamics.em import Expectation, Mixture, expect
 from neuroloom.dynamics.files import read_mixture, write_mixture
 from neuroloom.dynamics.fitting import fit_mixture
@@ -277,7 +277,8 @@ class MixtureOfLDS(BaseEstimator):
             If the folder is not there, damaged, or something else.
         """
         settings, fitted = read_mixture(folder)
-        model = cls(**settings)
+        with refuse_foreign_content(folder, expected="a mixture"):
+            model = cls(**settings)
         vars(model).update(fitted)
         return model
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from neuroloom.artifacts import load_artifact, save_artifact
-from neuroloom.errors import CorruptArtifact, DataError
+from neuroloom.artifacts import load_artifact, refuse_foreign_content, save_artifact
+from neuroloom.errors import DataError
 from neuroloom.seeds import derive, stream
 from neuroloom.simulation.electrodes import contact_potentials
 
@@ -150,14 +150,10 @@ class CellLibrary:
             If it is absent or damaged.
         """
         artifact = load_artifact(folder, kind=KIND)
-        try:
+        with refuse_foreign_content(folder, expected="a cell library"):
             entries = artifact.document["cells"]
             cells = tuple(_read_cell(entry, artifact.arrays, index) for index, entry in enumerate(entries))
             return cls(cells, artifact.document["licence"], artifact.document["source"])
-        except KeyError as error:
-            raise CorruptArtifact(
-                f"{folder} lacks {error}", expected="a whole cell library", remedy="build it again"
-            ) from None
 
 
 def _read_cell(entry: Mapping[str, Any], arrays: Mapping[str, np.ndarray], index: int) -> Cell:

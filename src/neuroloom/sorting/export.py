@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neuroloom.artifacts import MANIFEST, load_artifact, new_folder, save_artifact
+from neuroloom.artifacts import MANIFEST, load_artifact, new_folder, refuse_foreign_content, save_artifact
 from neuroloom.errors import DataError
 from neuroloom.sorting.details import FOLDER as DETAILS
 from neuroloom.sorting.details import SortingDetails, write_details
@@ -105,15 +105,16 @@ def read_sorting(folder: str | os.PathLike) -> "BaseSorting":
     from spikeinterface.core import NumpySorting
 
     artifact = load_artifact(folder, kind=KIND)
-    offsets, samples = artifact.arrays["offsets"], artifact.arrays["sample"]
-    unit_ids = artifact.document["unit_ids"]
-    trains = {unit: samples[offsets[index] : offsets[index + 1]] for index, unit in enumerate(unit_ids)}
-    sorting = NumpySorting.from_unit_dict([trains], sampling_frequency=artifact.document["rate_hz"])
-    sorting.segments[0]._t_start = artifact.document["start_s"] or None
-    sorting.annotate(**artifact.document["annotations"])
-    for name, values in artifact.arrays.items():
-        if name.startswith(_PROPERTY):
-            sorting.set_property(name.removeprefix(_PROPERTY), values)
+    with refuse_foreign_content(folder, expected="a sorting"):
+        offsets, samples = artifact.arrays["offsets"], artifact.arrays["sample"]
+        unit_ids = artifact.document["unit_ids"]
+        trains = {unit: samples[offsets[index] : offsets[index + 1]] for index, unit in enumerate(unit_ids)}
+        sorting = NumpySorting.from_unit_dict([trains], sampling_frequency=artifact.document["rate_hz"])
+        sorting.segments[0]._t_start = artifact.document["start_s"] or None
+        sorting.annotate(**artifact.document["annotations"])
+        for name, values in artifact.arrays.items():
+            if name.startswith(_PROPERTY):
+                sorting.set_property(name.removeprefix(_PROPERTY), values)
     return sorting
 
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neuroloom.artifacts import MANIFEST, new_folder, seal
+from neuroloom.artifacts import MANIFEST, file_sha256, new_folder, seal
 from neuroloom.errors import CorruptArtifact, DataError
+from neuroloom.manifests import read_manifest
 
 if TYPE_CHECKING:
     from spikeinterface.core import BaseRecording
@@ -26,6 +27,7 @@ DROPPED_BYTES = "neuroloom_dropped_bytes"
 PREPARED = "neuroloom_prepared"
 SILENT = "neuroloom_silent"
 _OURS = (UNKNOWN_GAIN, DROPPED_BYTES, PREPARED, SILENT)
+_HASHED_BYTES = 2**20
 _AGAIN = "copy the folder again, or save the recording again"
 
 
@@ -174,30 +176,29 @@ def read_zarr_folder(folder: Path, *, allow_partial: bool = False) -> "BaseRecor
 
 
 def check_sizes(folder: Path) -> None:
-    """Compare every file with the size in the folder's manifest, where it has one.
+    """Compare every file with its size in the folder's manifest, and small ones with their hash.
 
     Raises
     ------
     CorruptArtifact
-        Naming the first file that is missing or has another size.
+        Naming the first file that is missing, has another size or, where it is small, another content.
     """
-    path = folder / MANIFEST
-    if not path.is_file():
+    if not (folder / MANIFEST).is_file():
         return
-    try:
-        sizes = {
-            str(name): int(entry["bytes"]) for name, entry in json.loads(path.read_text())["files"].items()
-        }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CorruptArtifact(
-            f"{path} cannot be read ({error})", expected="a neuroloom manifest", remedy=_AGAIN
-        ) from None
-    for name, n_bytes in sizes.items():
+    for name, entry in read_manifest(folder)["files"].items():
+        n_bytes, sha256 = entry["bytes"], entry["sha256"]
         found = (folder / name).stat().st_size if (folder / name).is_file() else None
         if found != n_bytes:
             raise CorruptArtifact(
                 f"{folder / name} is missing" if found is None else f"{folder / name} has {found:,} bytes",
                 expected=f"{n_bytes:,} bytes",
+                remedy=_AGAIN,
+            )
+        # The description is small and decides how everything is read; the voltage may be as large as a disk.
+        if n_bytes <= _HASHED_BYTES and file_sha256(folder / name) != sha256:
+            raise CorruptArtifact(
+                f"{folder / name} was altered after writing",
+                expected=f"sha256 {sha256[:12]}..",
                 remedy=_AGAIN,
             )
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from neuroloom.artifacts import load_artifact, save_artifact
+from neuroloom.artifacts import load_artifact, refuse_foreign_content, save_artifact
 from neuroloom.errors import CorruptArtifact
 from neuroloom.sorting.detector import make_detector, sizes
 from neuroloom.sorting.extractor import make_extractor
@@ -50,17 +50,12 @@ def load_weights(folder: str | os.PathLike, *, device: str | torch.device = "cpu
             expected="a detector or an extractor",
             remedy="pass a folder of that kind",
         )
-    model = makers[room](config, sizes=artifact.document["sizes"])
-    tensors = {name: torch.from_numpy(np.array(value)) for name, value in artifact.arrays.items()}
-    try:
-        model.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise CorruptArtifact(
-            f"{folder} does not fit its own sizes ({error})",
-            expected="the weights of a " + artifact.kind,
-            remedy="make it again with the command on its card",
-        ) from None
-    model.card = artifact.document["card"]
+    with refuse_foreign_content(folder, expected=f"the weights of a {artifact.kind}"):
+        model = makers[room](config, sizes=artifact.document["sizes"])
+        model.load_state_dict(
+            {name: torch.from_numpy(np.array(value)) for name, value in artifact.arrays.items()}
+        )
+        model.card = artifact.document["card"]
     return model.eval().to(device)
 
 
