@@ -2,6 +2,8 @@
 
 `brain` sees the responses; `random` sees uniform noise of the same shape, in training and test; `shuffled`
 sees real responses paired with other stimuli in training; `mean` sees nothing; `ceiling` sees the truth.
+The first three can have their variance restored. With training statistics that would leave the last two as
+they are: the mean is the mean, and true latents have the spread of true latents.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neuroloom import seeds
-from neuroloom.auditing.bottleneck import Bottleneck
+from neuroloom.auditing.bottleneck import Bottleneck, Trained
 
 BRAIN, RANDOM, SHUFFLED, MEAN, CEILING = "brain", "random", "shuffled", "mean", "ceiling"
 # The size given to arms that no bottleneck feeds.
@@ -84,7 +86,7 @@ def predict_arms(
     groups
         (stimuli,) group ids.
     n_draws
-        Draws of noise and of shuffled pairings.
+        Draws of noise and of shuffled pairings, and of the starting weights of a bottleneck that has them.
     seed
         Seed of the named streams "random" and "shuffled".
     restorations
@@ -99,6 +101,12 @@ def predict_arms(
         pairings.append(targets[train][order])
     fitted = bottleneck.fit_many(responses[train], pairings, groups=groups[train])
     arms = [(BRAIN, 0, fitted[0], responses)]
+    if isinstance(bottleneck, Trained):
+        for draw in range(1, n_draws):
+            [model] = bottleneck.reseeded(draw).fit_many(
+                responses[train], [targets[train]], groups=groups[train]
+            )
+            arms.append((BRAIN, draw, model, responses))
     arms += [(SHUFFLED, draw, model, responses) for draw, model in enumerate(fitted[1:])]
     for draw in range(n_draws if RANDOM in controls else 0):
         noise = seeds.stream(seed, RANDOM, fold.index, draw).uniform(size=responses.shape)

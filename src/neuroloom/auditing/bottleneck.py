@@ -7,7 +7,7 @@ the jointly trained one of the paper is in `neuroloom.auditing.joint_bottleneck`
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, Self, TypeVar
+from typing import Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -41,6 +41,15 @@ class Bottleneck(Protocol):
 
     def input_weights(self, *, size: int) -> np.ndarray:
         """Return the map from raw responses into the bottleneck: (units, size)."""
+        ...
+
+
+@runtime_checkable
+class Trained(Protocol):
+    """What a bottleneck offers besides, whose solution depends on the random weights it starts from."""
+
+    def reseeded(self, draw: int) -> Bottleneck:
+        """Return an unfitted copy that starts from other weights."""
         ...
 
 

@@ -13,13 +13,13 @@ from neuroloom import artifacts
 from neuroloom.auditing import arms, inputs
 from neuroloom.auditing.arms import CEILING, MEAN, NO_BOTTLENECK
 from neuroloom.auditing.bottleneck import Bottleneck, ReducedRankRidge
-from neuroloom.auditing.metric_names import find_metrics
+from neuroloom.auditing.generation import circular_metrics, decode, encode, names_circular, refuse_seen
+from neuroloom.auditing.metric_names import find_metrics, require_fitting
 from neuroloom.auditing.metrics import Metric
-from neuroloom.auditing.noise_ceiling import explainable_variance, stack_repeats
+from neuroloom.auditing.noise_ceiling import repeatability
 from neuroloom.auditing.results import AuditCurve
 from neuroloom.auditing.scoring import Scorer
-from neuroloom.errors import DataError, LeakySplit
-from neuroloom.findings import Finding
+from neuroloom.auditing.sizes import choose_sizes
 
 if TYPE_CHECKING:
     from neuroloom.auditing.generators import Generator
@@ -55,7 +55,8 @@ def audit(
     Parameters
     ----------
     responses
-        (stimuli, units).
+        (stimuli, units), or (stimuli, units, repeats) with NaN where a repeat is absent; repeats are averaged
+        and tell how much of the responses is repeatable.
     stimuli
         What is reconstructed: images (stimuli, height, width[, 3]) in 0..1, text, or any targets
         (stimuli, targets), e.g. an embedding or a behaviour.
@@ -64,7 +65,8 @@ def audit(
     sizes
         Bottleneck sizes; default 1, 2, 5, 10, 20, 50, .. up to the rank.
     groups
-        (stimuli,) ids of repeated stimuli or time blocks. Default: equal images or texts are one group.
+        (stimuli,) ids of repeated stimuli or time blocks. Default: equal images or texts are one group; ids
+        that part these are refused.
     metrics
         Names or `Metric` objects. Default: r2 and correlation; with a generator pixcorr and
         two_way, for text wer, bleu1 and meteor.
@@ -78,7 +80,7 @@ def audit(
     controls
         Arms to fit beside the brain; mean and ceiling cost nothing and are always there.
     n_draws
-        Draws of the random and shuffled arms.
+        Draws of the random and shuffled arms, and of all arms whose bottleneck starts from random weights.
     n_bootstrap
         Resamplings of stimuli (of groups, where these are larger) behind each 95 % interval.
     n_examples
@@ -93,9 +95,10 @@ def audit(
     Raises
     ------
     DataError
-        If shapes disagree, stimuli are not finite, sizes exceed the units, or nothing can be held out.
+        If shapes disagree, stimuli are not finite or out of a metric's range, sizes exceed the units, nothing
+        can be held out, or the generator returns what is not finite or of another shape.
     LeakySplit
-        If the test set asked for shares a group with the training set.
+        If the test set or the groups asked for put a stimulus on both sides, or the generator knows it.
 
     Examples
     --------
@@ -106,24 +109,29 @@ def audit(
     >>> bool(frame[(frame.arm == "brain") & (frame["size"] == 3)].score.min() > 0.9)
     True
     """
-    responses, findings = inputs.check_responses(responses)
+    given = np.asarray(responses)
+    responses, findings, usable = inputs.check_responses(given)
     stimuli = inputs.check_stimuli(stimuli, n_responses=len(responses))
     like_images = generator is not None or stimuli.ndim > 2 or stimuli.dtype.kind == "O"
     ids = inputs.stimulus_groups(stimuli, groups, identify_repeats=like_images)
     folds = inputs.choose_folds(ids, n_folds=n_folds, test_fraction=test_fraction, test=test, seed=seed)
     chosen = find_metrics(metrics or _default_metrics(stimuli, generator))
+    require_fitting(chosen, stimuli)
+    if groups is not None and not like_images:
+        findings += inputs.check_parted(stimuli, ids)
     if groups is None and not like_images and test is None:
         findings += inputs.check_independence(responses, stimuli.reshape(len(stimuli), -1))
-    findings += _circular(generator, chosen)
-    _refuse_seen(generator, stimuli, folds)
-    latents = generator.encode(stimuli) if generator else stimuli.reshape(len(stimuli), -1).astype(float)
+    held_out = np.concatenate([fold.test for fold in folds])
+    findings += circular_metrics(generator, chosen)
+    refuse_seen(generator, stimuli, held_out)
+    latents = encode(generator, stimuli)
     restorations = restorations if restorations is not None else (("train",) if generator else ())
     bottleneck = bottleneck or ReducedRankRidge(unit_variance=generator is None, seed=seed)
     n_train = min(len(fold.train) for fold in folds)
     rank = min(responses.shape[1], n_train - 1)
     if isinstance(bottleneck, ReducedRankRidge):
         rank = min(rank, latents.shape[1])
-    wanted, more = _check_sizes(sizes, rank=rank, n_units=responses.shape[1])
+    wanted, more = choose_sizes(sizes, rank=rank, n_units=responses.shape[1])
     findings += more
 
     predictions: dict[tuple[str, int, int], list[np.ndarray]] = {}
@@ -141,12 +149,13 @@ def audit(
             controls=controls,
         ):
             predictions.setdefault((item.arm, item.size, item.draw), []).append(item.targets)
-    held_out = np.concatenate([fold.test for fold in folds])
     scorer = Scorer(chosen, stimuli[held_out], ids[held_out], n_bootstrap=n_bootstrap, seed=seed)
     examples = {"truth": stimuli[held_out[:n_examples]]}
 
     def reconstruct(values: np.ndarray) -> np.ndarray:
-        return _generate(generator, values) if generator else values.reshape(len(values), *stimuli.shape[1:])
+        if generator is None:
+            return values.reshape(len(values), *stimuli.shape[1:])
+        return decode(generator, values, shape=stimuli.shape[1:])
 
     for (arm, size, draw), parts in predictions.items():
         reconstruction = reconstruct(np.concatenate(parts))
@@ -156,13 +165,12 @@ def audit(
     if stimuli.dtype.kind != "O":
         averages = [np.broadcast_to(stimuli[f.train].mean(0), stimuli[f.test].shape) for f in folds]
     else:
-        averages = [_generate(generator, np.tile(latents[f.train].mean(0), (len(f.test), 1))) for f in folds]
+        averages = [reconstruct(np.tile(latents[f.train].mean(0), (len(f.test), 1))) for f in folds]
     scorer.add(MEAN, NO_BOTTLENECK, np.concatenate(averages))
     if generator:
-        ceiling = _generate(generator, latents[held_out])
+        ceiling = reconstruct(latents[held_out])
         scorer.add(CEILING, NO_BOTTLENECK, ceiling)
         examples[f"{CEILING}/{NO_BOTTLENECK}"] = ceiling[:n_examples]
-    networks = set(getattr(generator, "networks", ()))
     facts = {
         "n_stimuli": len(responses),
         "n_units": responses.shape[1],
@@ -174,82 +182,16 @@ def audit(
         "bottleneck": type(bottleneck).__name__,
         "generator": getattr(generator, "name", None),
         "rank": rank,
-        "circular": [m.name for m in chosen if getattr(m, "network", None) in networks],
-        "explainable_variance": _repeatable(responses, stimuli, ids),
+        "circular": names_circular(generator, chosen),
+        **repeatability(given[:, usable] if given.ndim == 3 else responses, stimuli, ids),
         "lower_is_better": [metric.name for metric in chosen if not metric.higher_is_better],
         "seed": seed,
         "data_fingerprint": artifacts.fingerprint(responses, stimuli, ids),
     }
-    kept = {name: value for name, value in examples.items() if value.dtype.kind != "O"}
-    return AuditCurve(scorer.rows(), facts, tuple(findings), kept)
-
-
-def _check_sizes(sizes: Sequence[int] | None, *, rank: int, n_units: int) -> tuple[list[int], list[Finding]]:
-    if sizes is None:
-        steps = [base * 10**power for power in range(6) for base in (1, 2, 5)]
-        return [*(step for step in steps if step < rank), rank], []
-    wanted = sorted({int(size) for size in sizes if float(size).is_integer()})
-    if not wanted or wanted[0] < 1 or wanted[-1] > n_units or len(wanted) < len(set(sizes)):
-        raise DataError(
-            f"sizes are {list(sizes)}",
-            expected=f"whole numbers from 1 to {n_units}, the number of usable units",
-            remedy="drop the others; a bottleneck wider than the brain is none",
-        )
-    findings = []
-    if wanted[-1] > rank:
-        what = f"sizes above {rank} repeat the result at {rank}, the rank of the regression"
-        findings.append(Finding("info", what, f"sizes {wanted}", f"use sizes up to {rank}"))
-    return wanted, findings
-
-
-def _repeatable(responses: np.ndarray, stimuli: np.ndarray, ids: np.ndarray) -> float | None:
-    """Return the mean explainable variance of the units, where stimuli were repeated."""
-    repeated = len(np.unique(ids)) < len(ids)
-    if not repeated or len(np.unique(inputs.row_digests(stimuli))) > len(np.unique(ids)):
-        return None  # groups that hold different stimuli, such as time blocks, are no repeats
-    return float(np.nanmean(explainable_variance(stack_repeats(responses, ids))))
+    return AuditCurve(scorer.rows(), facts, tuple(findings), examples)
 
 
 def _default_metrics(stimuli: np.ndarray, generator: "Generator | None") -> tuple[str, ...]:
     if stimuli.dtype.kind == "O":
         return ("wer", "bleu1", "meteor")
     return ("pixcorr", "two_way") if generator else ("r2", "correlation")
-
-
-def _circular(generator: "Generator | None", metrics: Sequence[Metric]) -> list[Finding]:
-    """Flag metrics that look through a network which also took part in the reconstruction."""
-    inside = set(getattr(generator, "networks", ()))
-    shared = [metric.name for metric in metrics if getattr(metric, "network", None) in inside]
-    if not shared:
-        return []
-    what = f"{', '.join(shared)} score with a network that the generator itself uses: circular"
-    return [Finding("warning", what, f"generator {getattr(generator, 'name', '')}", "use other metrics")]
-
-
-def _refuse_seen(generator: "Generator | None", stimuli: np.ndarray, folds: Sequence[arms.Fold]) -> None:
-    """Refuse a generator that was trained on stimuli it is now to reconstruct."""
-    seen = getattr(generator, "seen_", None)
-    if not seen:
-        return
-    held_out = np.unique(np.concatenate([fold.test for fold in folds]))
-    known = np.isin(inputs.row_digests(stimuli[held_out]), list(seen))
-    if known.any():
-        raise LeakySplit(
-            f"the generator was trained on {known.sum()} of {len(held_out)} test stimuli",
-            expected="test stimuli that it has never seen",
-            remedy="train it on neuroloom.auditing.inputs.without_duplicates(stimuli, of=these)",
-        )
-
-
-def _generate(generator: "Generator | None", latents: np.ndarray) -> np.ndarray:
-    if generator is None:
-        raise DataError("text has no mean", expected="a generator for text", remedy="pass generator=..")
-    made = generator.decode(latents)
-    if made.dtype.kind != "O" and not np.isfinite(made).all():
-        n_bad = int((~np.isfinite(made)).sum())
-        raise DataError(
-            f"{type(generator).__name__}.decode returned {n_bad} values that are NaN or inf",
-            expected="finite stimuli",
-            remedy="check the generator's weights and the scale of its latents",
-        )
-    return made

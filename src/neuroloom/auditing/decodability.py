@@ -10,10 +10,12 @@ from neuroloom import seeds
 from neuroloom.auditing import inputs
 from neuroloom.auditing.arms import BRAIN, RANDOM, Fold
 from neuroloom.auditing.bottleneck import Bottleneck, ReducedRankRidge
+from neuroloom.auditing.generation import encode, refuse_seen
 from neuroloom.auditing.metrics import BalancedAccuracy, Correlation
 from neuroloom.auditing.properties import image_properties, text_properties
 from neuroloom.auditing.results import Score
 from neuroloom.auditing.scoring import Scorer
+from neuroloom.auditing.sizes import choose_sizes
 from neuroloom.errors import DataError
 
 if TYPE_CHECKING:
@@ -36,18 +38,21 @@ class Decodability:
         Size -> participation ratio (Σλ)² / Σλ² of the z-scored code's covariance, on test stimuli,
         averaged over folds.
     weights
-        (units, largest size): weights of z-scored units into the bottleneck fitted to all stimuli.
+        (usable units, largest size): weights of z-scored units into the bottleneck fitted to all stimuli.
     patterns
-        (units, largest size): how each unit follows each dimension (covariance, Haufe et al. 2014), which,
-        unlike a weight, is not large merely to cancel another unit's noise.
+        (usable units, largest size): how each unit follows each dimension (covariance, Haufe et al. 2014),
+        which, unlike a weight, is not large merely to cancel another unit's noise.
+    unit_index
+        (usable units,) which columns of the responses these are; units with NaN are left out.
     regions
-        One name per unit, or empty.
+        One name per usable unit, or empty.
     """
 
     rows: tuple[Score, ...] = field(repr=False)
     effective_dimensions: dict[int, float]
     weights: np.ndarray = field(repr=False)
     patterns: np.ndarray = field(repr=False)
+    unit_index: np.ndarray = field(repr=False)
     regions: tuple[str, ...] = field(default=(), repr=False)
 
     def to_frame(self) -> "pd.DataFrame":
@@ -85,7 +90,7 @@ class Decodability:
         import pandas as pd
 
         columns = {
-            "unit": np.arange(len(self.weights)),
+            "unit": self.unit_index,
             "region": self.regions or [""] * len(self.weights),
             "weight": np.linalg.norm(self.weights[:, :size], axis=1),
             "pattern": np.linalg.norm(self.patterns[:, :size], axis=1),
@@ -105,7 +110,7 @@ def decodability(
     *,
     properties: Mapping[str, Sequence[Any] | np.ndarray] | None = None,
     generator: "Generator | None" = None,
-    sizes: Sequence[int] = (1, 2, 5, 10, 20),
+    sizes: Sequence[int] | None = None,
     groups: Any = None,
     regions: Sequence[str] | None = None,
     bottleneck: Bottleneck | None = None,
@@ -126,7 +131,7 @@ def decodability(
         Name -> one number or label per stimulus. Default: those of `neuroloom.auditing.properties` for
         images or text.
     sizes
-        Bottleneck sizes.
+        Bottleneck sizes; default 1, 2, 5, 10, .. up to the rank.
     regions
         (units,) names of where the units were recorded, for the figure.
 
@@ -134,24 +139,28 @@ def decodability(
     ------
     DataError
         As `neuroloom.audit`; also if a property or the regions have the wrong length.
+    LeakySplit
+        As `neuroloom.audit`.
     """
     given = np.asarray(responses)
-    responses, _ = inputs.check_responses(given)
+    responses, _, usable = inputs.check_responses(given)
     stimuli = inputs.check_stimuli(stimuli, n_responses=len(responses))
     known = _properties(stimuli, properties)
-    if regions is not None and (len(regions) != given.shape[1] or responses.shape != given.shape):
+    if regions is not None and len(regions) != given.shape[1]:
         raise DataError(
-            f"{len(regions)} regions for {given.shape[1]} units, {responses.shape[1]} of them usable",
-            expected="one region per unit, and no units with NaN",
-            remedy="leave the same units out of both",
+            f"{len(regions)} regions for {given.shape[1]} units",
+            expected="one region per unit",
+            remedy="give them in the order of the units",
         )
     identify = generator is not None or stimuli.ndim > 2 or stimuli.dtype.kind == "O"
     ids = inputs.stimulus_groups(stimuli, groups, identify_repeats=identify)
     folds = inputs.choose_folds(ids, n_folds=n_folds, test_fraction=test_fraction, test=test, seed=seed)
-    latents = generator.encode(stimuli) if generator else stimuli.reshape(len(stimuli), -1).astype(float)
+    latents = encode(generator, stimuli)
     bottleneck = bottleneck or ReducedRankRidge(unit_variance=generator is None, seed=seed)
-
     held_out = np.concatenate([fold.test for fold in folds])
+    refuse_seen(generator, stimuli, held_out)
+    rank = min(responses.shape[1], latents.shape[1], min(len(fold.train) for fold in folds) - 1)
+    sizes, _ = choose_sizes(sizes, rank=rank, n_units=responses.shape[1])
     scorers = {
         name: Scorer(
             [_metric(name, values)], values[held_out], ids[held_out], n_bootstrap=n_bootstrap, seed=seed
@@ -186,7 +195,8 @@ def decodability(
         effective_dimensions={size: float(np.mean(values)) for size, values in spread.items()},
         weights=weights,
         patterns=patterns,
-        regions=tuple(str(region) for region in regions or ()),
+        unit_index=usable,
+        regions=tuple(str(regions[unit]) for unit in usable) if regions is not None else (),
     )
 
 

@@ -1,5 +1,6 @@
 """Audit of a decoder: how many dimensions of the population it needs, and its score without a brain."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from neuroloom.auditing.arms import BRAIN, CEILING, MEAN, NO_BOTTLENECK, RANDOM,
 from neuroloom.auditing.metric_names import METRICS
 from neuroloom.auditing.results import AuditCurve
 from neuroloom.auditing.scoring import Scorer
+from neuroloom.auditing.sizes import choose_sizes
 from neuroloom.auditing.virtual_units import PopulationBottleneck, as_virtual_units, standardise
 from neuroloom.decoding.estimator import Decoder
 from neuroloom.decoding.targets import Target, behavior_at, find_target, known, trial_labels, trials_of
@@ -56,7 +58,7 @@ def audit_session(
 
 
 def audit_decoder(
-    decoder_factory: Callable[[], Decoder],
+    decoder_factory: Callable[..., Decoder],
     sessions: Session | Sequence[Session],
     sizes: Sequence[int] | None = None,
     *,
@@ -75,7 +77,8 @@ def audit_decoder(
     Parameters
     ----------
     decoder_factory
-        Returns a new, unfitted decoder at each call.
+        Returns a new, unfitted decoder at each call. If it takes ``seed``, decoders of all arms are trained
+        from several seeds, and intervals cover these too.
     sessions
         One session or several, all with the decoder's target.
     sizes
@@ -86,7 +89,7 @@ def audit_decoder(
         Time left out between training and test.
     n_draws
         Draws of the random arm (uniform noise for counts) and the shuffled arm (counts that belong to
-        another time).
+        another time), and seeds of the decoder; one whose seed changes nothing is trained from one.
     n_bootstrap
         Resamplings of blocks of test time (of trials, for a label) behind each interval.
     seed
@@ -112,6 +115,7 @@ def audit_decoder(
                 expected="at least one unit to audit",
                 remedy="leave this session out",
             )
+    takes_seed = "seed" in inspect.signature(decoder_factory).parameters
     decoder = decoder_factory()
     target, bin_s = find_target(sessions, decoder.target), float(decoder.bin_s)
     lags = np.arange(-getattr(decoder, "future_bins", 0), getattr(decoder, "past_bins", DEFAULT_BINS))
@@ -120,14 +124,20 @@ def audit_decoder(
         for session in sessions
     ]
     n_units = max(part.train_counts.shape[1] for part in parts)
-    wanted = _sizes(sizes, n_units)
+    wanted, _ = choose_sizes(sizes, rank=n_units, n_units=n_units)
+    wanted = sorted({*wanted, n_units})
 
-    def decoded(pairs: list[tuple[Session, Session]]) -> np.ndarray:
-        fitted = decoder_factory().fit([train for train, _ in pairs])
+    def new_decoder(draw: int) -> Decoder:
+        if not takes_seed:
+            return decoder_factory()
+        return decoder_factory(seed=seeds.derive(seed, "decoder", draw) if draw else seed)
+
+    def decoded(pairs: list[tuple[Session, Session]], draw: int) -> np.ndarray:
+        fitted = new_decoder(draw).fit([train for train, _ in pairs])
         return np.concatenate([_rows(fitted.predict(test).values) for _, test in pairs])
 
     untouched = [(part.train, part.test) for part in parts]
-    fitted = decoder_factory().fit([train for train, _ in untouched])
+    fitted = new_decoder(0).fit([train for train, _ in untouched])
     first = [fitted.predict(test) for _, test in untouched]
     truth, groups, usable = _truth(target, parts, [prediction.t for prediction in first], bin_s)
     metric = METRICS["r2" if target.task == "regression" else "accuracy"]
@@ -142,8 +152,17 @@ def audit_decoder(
             )
         scorer.add(arm, size, values[usable])
 
-    add(BRAIN, n_units, np.concatenate([_rows(prediction.values) for prediction in first]))
-    arms = [(BRAIN, 0)] + [(arm, draw) for arm in (RANDOM, SHUFFLED) for draw in range(n_draws)]
+    whole = np.concatenate([_rows(prediction.values) for prediction in first])
+    add(BRAIN, n_units, whole)
+    n_seeds = 1
+    if takes_seed and n_draws > 1:
+        again = decoded(untouched, 1)
+        if not np.array_equal(whole, again):
+            n_seeds = n_draws
+            for values in (again, *(decoded(untouched, draw) for draw in range(2, n_draws))):
+                add(BRAIN, n_units, values)
+    arms = [(BRAIN, draw) for draw in range(n_seeds)]
+    arms += [(arm, draw) for arm in (RANDOM, SHUFFLED) for draw in range(n_draws)]
     for arm, draw in arms:
         seen = [
             _counts(part, arm, seeds.stream(seed, arm, draw, number)) for number, part in enumerate(parts)
@@ -162,7 +181,7 @@ def audit_decoder(
                 )
                 for part, bottleneck, (train, test) in zip(parts, bottlenecks, seen, strict=True)
             ]
-            add(arm, size, decoded(pairs))
+            add(arm, size, decoded(pairs, draw))
     add(MEAN, NO_BOTTLENECK, _average(target, parts, truth))
     codes = [standardise([part.train_truth, part.test_truth]) for part in parts]
     ceiling = [
@@ -172,7 +191,8 @@ def audit_decoder(
         )
         for part, code_pair in zip(parts, codes, strict=True)
     ]
-    add(CEILING, NO_BOTTLENECK, decoded([(train, test) for train, test in ceiling]))
+    for draw in range(n_seeds):
+        add(CEILING, NO_BOTTLENECK, decoded([(train, test) for train, test in ceiling], draw))
     facts = {
         "decoder": repr(decoder),
         "bottleneck": "PopulationBottleneck",
@@ -183,6 +203,7 @@ def audit_decoder(
         "n_test": int(usable.sum()),
         "n_groups": len(np.unique(groups)),
         "n_draws": n_draws,
+        "n_seeds": n_seeds,
         "n_bootstrap": n_bootstrap,
         "lower_is_better": [],
         "seed": seed,
@@ -294,17 +315,3 @@ def _rows(values: np.ndarray) -> np.ndarray:
 
 def _blocks(n_bins: int) -> np.ndarray:
     return np.arange(n_bins) * BLOCKS_PER_SESSION // max(n_bins, 1)
-
-
-def _sizes(sizes: Sequence[int] | None, n_units: int) -> list[int]:
-    if sizes is None:
-        steps = [base * 10**power for power in range(5) for base in (1, 2, 5)]
-        return [*(step for step in steps if step < n_units), n_units]
-    wanted = sorted({int(size) for size in sizes})
-    if not wanted or wanted[0] < 1 or wanted[-1] > n_units:
-        raise DataError(
-            f"sizes are {list(sizes)}",
-            expected=f"whole numbers from 1 to {n_units}, the number of units",
-            remedy="drop the others",
-        )
-    return sorted({*wanted, n_units})

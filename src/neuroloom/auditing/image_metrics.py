@@ -4,7 +4,7 @@ The networks are those of `neuroloom.auditing.networks`; images of any size are 
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -19,6 +19,7 @@ class SSIM:
 
     name: str = "ssim"
     higher_is_better: bool = True
+    of: ClassVar[str] = "images"
 
     def describe(self, stimuli: np.ndarray) -> np.ndarray:
         """Return images (stimuli, height, width, channels)."""
@@ -56,6 +57,7 @@ class _NetworkMetric:
     network: NetworkName
     layer: int = 0
     size_px: int = 64
+    of: ClassVar[str] = "images"
 
     @property
     def eyes(self) -> tuple[str, int, int]:
@@ -105,6 +107,7 @@ class LPIPS:
     network: NetworkName = "alexnet"
     size_px: int = 64
     higher_is_better: bool = False
+    of: ClassVar[str] = "images"
 
     def describe(self, stimuli: np.ndarray) -> list[np.ndarray]:
         """Return, per layer, weighted unit channel vectors (stimuli, places, channels), float32."""

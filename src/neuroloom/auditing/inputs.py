@@ -14,24 +14,40 @@ from neuroloom.sessions.splits import grouped_folds
 DEFAULT_FOLDS = 5
 
 
-def check_responses(responses: np.ndarray) -> tuple[np.ndarray, list[Finding]]:
-    """Return responses as float64 (stimuli, units) without units that hold NaN or inf, and what was found.
+def check_responses(responses: np.ndarray) -> tuple[np.ndarray, list[Finding], np.ndarray]:
+    """Return responses as float64 (stimuli, units) without units that hold NaN or inf.
+
+    Parameters
+    ----------
+    responses
+        (stimuli, units), or (stimuli, units, repeats), which are averaged; NaN where a repeat is absent.
+
+    Returns
+    -------
+    values
+        (stimuli, usable units).
+    findings
+        What was odd.
+    usable
+        Indices of the units that are left.
 
     Raises
     ------
     DataError
-        If the array is not two-dimensional, has no stimuli, a single one, or no usable unit is left.
+        If the array has another shape, no stimuli, a single one, or no usable unit is left.
     """
     responses = np.asarray(responses)
-    if responses.ndim != 2 or responses.dtype.kind not in "fiub" or min(responses.shape) == 0:
+    if responses.ndim not in (2, 3) or responses.dtype.kind not in "fiub" or min(responses.shape) == 0:
         raise DataError(
             f"responses have shape {responses.shape} and type {responses.dtype}",
-            expected="numbers of shape (stimuli, units)",
+            expected="numbers of shape (stimuli, units), or (stimuli, units, repeats)",
             remedy="transpose or reshape them so that each row is one stimulus",
         )
     if len(responses) == 1:
         raise DataError("there is a single stimulus", expected="two or more", remedy="give more stimuli")
     values = responses.astype(float)
+    if values.ndim == 3:
+        values = _averaged(values)
     findings = []
     usable = np.atleast_1d(np.isfinite(values).all(axis=0))
     if not usable.all():
@@ -67,7 +83,15 @@ def check_responses(responses: np.ndarray) -> tuple[np.ndarray, list[Finding]]:
                 "none needed",
             )
         )
-    return values, findings
+    return values, findings, np.flatnonzero(usable)
+
+
+def _averaged(repeats: np.ndarray) -> np.ndarray:
+    """Return the mean over the repeats that are there (stimuli, units); NaN where there is none."""
+    missing = np.isnan(repeats)
+    n_present = (~missing).sum(2)
+    undefined = np.full(n_present.shape, np.nan)
+    return np.divide(np.where(missing, 0.0, repeats).sum(2), n_present, out=undefined, where=n_present > 0)
 
 
 def check_stimuli(stimuli: Any, *, n_responses: int) -> np.ndarray:
@@ -118,13 +142,16 @@ def stimulus_groups(stimuli: np.ndarray, groups: Any, *, identify_repeats: bool)
     groups
         The user's ids (stimuli,) or ``None``.
     identify_repeats
-        Without ids: whether equal rows mean the same stimulus (images, text). For behaviour two moments may
-        well be equal by chance, so equal rows without ids are refused there instead of guessed about.
+        Whether equal rows mean the same stimulus (images, text). Ids that part them are then refused. For
+        behaviour two moments may well be equal by chance: ids are believed, and equal rows without ids are
+        refused instead of guessed about.
 
     Raises
     ------
     DataError
         If ids have the wrong length, or are needed and missing.
+    LeakySplit
+        If ids put equal images or texts into different groups.
     """
     if groups is not None:
         ids = np.asarray(groups)
@@ -134,7 +161,10 @@ def stimulus_groups(stimuli: np.ndarray, groups: Any, *, identify_repeats: bool)
                 expected=f"one id per stimulus, ({len(stimuli)},)",
                 remedy="give groups=stimulus_id",
             )
-        return np.unique(ids, return_inverse=True)[1]
+        numbers = np.unique(ids, return_inverse=True)[1]
+        if identify_repeats:
+            _refuse_parted(stimuli, numbers)
+        return numbers
     ids = np.unique(row_digests(stimuli), return_inverse=True)[1]
     if identify_repeats:
         return ids
@@ -145,6 +175,33 @@ def stimulus_groups(stimuli: np.ndarray, groups: Any, *, identify_repeats: bool)
             remedy="pass groups=stimulus ids or time blocks (or groups=np.arange(n) if every row is its own)",
         )
     return np.arange(len(stimuli))
+
+
+def check_parted(targets: np.ndarray, groups: np.ndarray) -> list[Finding]:
+    """Say how many targets equal one of another group: by chance, or because the groups part repetitions."""
+    parted = _parted(targets, groups)
+    if not len(parted):
+        return []
+    what = f"{len(parted)} targets (rows {_listed(parted)}) equal one of another group"
+    remedy = "if they are repetitions of one stimulus, give these one id: scores are too good otherwise"
+    return [Finding("info", what, "groups", remedy)]
+
+
+def _parted(stimuli: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return the rows that equal an earlier row of another group."""
+    _, first, member = np.unique(row_digests(stimuli), return_index=True, return_inverse=True)
+    return np.flatnonzero(groups != groups[first[member]])
+
+
+def _refuse_parted(stimuli: np.ndarray, groups: np.ndarray) -> None:
+    """Refuse groups that could put a stimulus on one side of a split and its repetition on the other."""
+    parted = _parted(stimuli, groups)
+    if len(parted):
+        raise LeakySplit(
+            f"{len(parted)} stimuli (rows {_listed(parted)}) equal one of another group",
+            expected="repetitions of a stimulus in one group",
+            remedy="give repeated stimuli one id, or leave groups out: equal images and texts are then found",
+        )
 
 
 def check_independence(responses: np.ndarray, targets: np.ndarray) -> list[Finding]:

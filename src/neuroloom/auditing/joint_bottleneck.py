@@ -112,6 +112,10 @@ class JointLinear:
             )
         return fitted
 
+    def reseeded(self, draw: int) -> "JointLinear":
+        """Return an unfitted copy with other starting weights, order and validation part."""
+        return replace(self, seed=seeds.derive(self.seed, "joint bottleneck", "draw", draw))
+
     def predict(self, responses: np.ndarray, *, size: int) -> np.ndarray:
         """Return the targets (stimuli, targets) seen through `size` dimensions, in their own units."""
         code = torch.from_numpy(self.encode(responses, size=size)).float()

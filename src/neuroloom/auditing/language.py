@@ -5,6 +5,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -162,23 +163,21 @@ class HuggingFaceModel:
     Parameters
     ----------
     path
-        Folder with weights and tokenizer, as written by ``save_pretrained``, or holding one GGUF file.
-    gguf_file
-        Name of the GGUF file, where there is one.
+        Folder with weights and tokenizer, as written by ``save_pretrained``, or holding a GGUF file; or such
+        a file itself.
 
     Raises
     ------
     MissingFile
-        If there is no such folder. Nothing is ever downloaded.
+        If there is no such folder or file. Nothing is ever downloaded.
     MissingDependency
-        If `transformers` is not installed.
+        If `transformers`, or for a GGUF file `gguf`, is not installed.
+    DataError
+        If the library cannot read a causal language model there.
     """
 
-    def __init__(self, path: str | os.PathLike, *, gguf_file: str | None = None):
-        if not os.path.isdir(path):
-            raise MissingFile(
-                f"{path} does not exist", expected="a folder with a language model", remedy="check the path"
-            )
+    def __init__(self, path: str | os.PathLike):
+        folder, gguf_file = _model_place(Path(path))
         try:
             import transformers
         except ImportError:
@@ -190,11 +189,23 @@ class HuggingFaceModel:
         options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
         if gguf_file is not None:
             options["gguf_file"] = gguf_file
-        else:
-            options["use_safetensors"] = True
-        self._model = transformers.AutoModelForCausalLM.from_pretrained(path, **options).eval()
-        options.pop("use_safetensors", None)
-        self._tokenizer = transformers.AutoTokenizer.from_pretrained(path, **options)
+        weights = {} if gguf_file is not None else {"use_safetensors": True}
+        try:
+            self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **options)
+            model = transformers.AutoModelForCausalLM.from_pretrained(folder, **options, **weights)
+        except ImportError as error:
+            raise MissingDependency(
+                f"transformers cannot read {path} ({_first_line(error)})",
+                expected="the optional extra text",
+                remedy="pip install 'neuroloom[text]'",
+            ) from None
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise DataError(
+                f"{path} cannot be read as a causal language model ({_first_line(error)})",
+                expected="what save_pretrained writes (safetensors), or a GGUF file",
+                remedy="save the model and its tokenizer into one folder",
+            ) from None
+        self._model = model.eval()
 
     def tokens(self, text: str) -> list[int]:
         """Return the tokenizer's numbers, without special tokens."""
@@ -217,6 +228,32 @@ class HuggingFaceModel:
     def features(self, n_features: int) -> np.ndarray:
         """Return leading components of the model's input embedding, (vocabulary, n_features)."""
         return reduced(self._model.get_input_embeddings().weight.detach().float().numpy(), n_features)
+
+
+def _model_place(path: Path) -> tuple[Path, str | None]:
+    """Return the folder of a model, and the name of its GGUF file where it is kept in one."""
+    if path.is_file():
+        return path.parent, path.name
+    if not path.is_dir():
+        raise MissingFile(
+            f"{path} does not exist",
+            expected="a folder with a language model, or a GGUF file",
+            remedy="check the path",
+        )
+    packed = sorted(file.name for file in path.glob("*.gguf"))
+    if not packed or any(path.glob("*.safetensors")):
+        return path, None
+    if len(packed) > 1:
+        raise DataError(
+            f"{path} holds several GGUF files ({', '.join(packed)})",
+            expected="one",
+            remedy="pass the path of one of them",
+        )
+    return path, packed[0]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def reduced(values: np.ndarray, n_features: int) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from neuroloom.auditing.image_metrics import IMAGE_METRICS
 from neuroloom.auditing.metrics import VALUE_METRICS, Metric
 from neuroloom.auditing.text_metrics import TEXT_METRICS
@@ -30,3 +32,39 @@ def find_metrics(wanted: Sequence[str | Metric]) -> list[Metric]:
             )
         found.append(METRICS[metric] if isinstance(metric, str) else metric)
     return found
+
+
+def require_fitting(metrics: Sequence[Metric], stimuli: np.ndarray) -> None:
+    """Refuse metrics that are not made for such stimuli.
+
+    Parameters
+    ----------
+    metrics
+        From `find_metrics`.
+    stimuli
+        Numbers (stimuli, ..) or text, as `neuroloom.auditing.inputs.check_stimuli` returns them.
+
+    Raises
+    ------
+    DataError
+        For metrics of text, images or labels on other stimuli, and for metrics of images on values out of
+        0..1, for which their networks and constants are made.
+    """
+    text = stimuli.dtype.kind == "O"
+    images = not text and stimuli.ndim in (3, 4) and stimuli.shape[3:] in ((), (3,))
+    fitting = {"text"} if text else {"numbers", "images"} if images else {"numbers"}
+    wrong = [metric for metric in metrics if getattr(metric, "of", None) not in {None, *fitting}]
+    if wrong:
+        known = [name for name, metric in METRICS.items() if getattr(metric, "of", None) in fitting]
+        raise DataError(
+            f"{', '.join(metric.name for metric in wrong)} of stimuli of shape {stimuli.shape}",
+            expected=f"for these stimuli one of {', '.join(known)}",
+            remedy="choose other metrics",
+        )
+    named = [metric.name for metric in metrics if getattr(metric, "of", None) == "images"]
+    if named and (stimuli.min() < 0 or stimuli.max() > 1):
+        raise DataError(
+            f"image values range from {stimuli.min():.3g} to {stimuli.max():.3g}",
+            expected=f"0..1, which {', '.join(named)} are made for",
+            remedy="divide by the largest possible value (255 for uint8)",
+        )

@@ -7,7 +7,7 @@ Weights of one give the score itself; resampling counts give its bootstrap distr
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -18,7 +18,8 @@ class Metric(Protocol):
     """One way to score a reconstruction.
 
     A metric that looks through a network names it in an attribute ``network``; a generator that uses the same
-    one is then flagged as circular. Metrics with an equal attribute ``eyes`` share one description.
+    one is then flagged as circular. Metrics with an equal attribute ``eyes`` share one description. An
+    attribute ``of`` (``"numbers"``, ``"images"``, ``"text"`` or ``"labels"``) lets the audit refuse others.
     """
 
     @property
@@ -43,7 +44,7 @@ class Metric(Protocol):
 class _Flat:
     """Metrics of the values themselves."""
 
-    eyes = "values"
+    eyes, of = "values", "numbers"
 
     def describe(self, stimuli: np.ndarray) -> np.ndarray:
         """Return stimuli as float64 rows (stimuli, values)."""
@@ -132,6 +133,7 @@ class Accuracy:
 
     name: str = "accuracy"
     higher_is_better: bool = True
+    of: ClassVar[str] = "labels"
 
     def describe(self, stimuli: np.ndarray) -> np.ndarray:
         """Return the labels (stimuli,) as they are."""
@@ -148,6 +150,7 @@ class BalancedAccuracy:
 
     name: str = "balanced_accuracy"
     higher_is_better: bool = True
+    of: ClassVar[str] = "labels"
 
     def describe(self, stimuli: np.ndarray) -> np.ndarray:
         """Return the labels (stimuli,) as they are."""

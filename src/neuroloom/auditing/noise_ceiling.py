@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from neuroloom.auditing.inputs import row_digests
 from neuroloom.errors import DataError
 
 
@@ -61,6 +62,27 @@ def explainable_variance(repeats: np.ndarray) -> np.ndarray:
     return np.divide(between - within, spread, out=np.full_like(spread, np.nan), where=spread > 0)
 
 
+def reliability(share: np.ndarray, *, n_averaged: float | np.ndarray) -> np.ndarray:
+    """Return the share of variance that the stimulus explains after averaging repeats (Spearman-Brown).
+
+    Its root bounds the correlation of any model with the averaged responses.
+
+    Parameters
+    ----------
+    share
+        From `explainable_variance`, for one presentation; below 0 counts as 0.
+    n_averaged
+        Presentations behind each response.
+
+    Examples
+    --------
+    >>> float(reliability(np.array(0.5), n_averaged=4))
+    0.8
+    """
+    positive = np.maximum(share, 0.0)
+    return n_averaged * positive / (1 + (n_averaged - 1) * positive)
+
+
 def stack_repeats(responses: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """Return responses (presentations, units) as (stimuli, units, repeats), NaN where one is absent."""
     ids, member = np.unique(groups, return_inverse=True)
@@ -70,3 +92,38 @@ def stack_repeats(responses: np.ndarray, groups: np.ndarray) -> np.ndarray:
     stacked = np.full((len(ids), responses.shape[1], counts.max()), np.nan)
     stacked[member[order], :, place] = responses[order]
     return stacked
+
+
+def repeatability(responses: np.ndarray, stimuli: np.ndarray, groups: np.ndarray) -> dict[str, float | None]:
+    """Return what an audit says about repeats, averaged over the units that have any.
+
+    Parameters
+    ----------
+    responses
+        (stimuli, units, repeats), or (presentations, units) where repeats are rows of one group.
+    stimuli
+        One per row of the responses; groups of different stimuli, such as time blocks, are no repeats.
+    groups
+        (stimuli,) ids.
+
+    Returns
+    -------
+    dict
+        ``explainable_variance``: the stimulus's share of one presentation's variance. ``noise_ceiling``: the
+        largest correlation that a perfect model of a unit could reach with the responses as they are audited.
+        None where nothing is repeated.
+    """
+    if responses.ndim == 3:
+        n_averaged, repeats = np.isfinite(responses).sum(2).mean(0), responses
+    else:
+        n_averaged, repeats = np.ones(responses.shape[1]), stack_repeats(responses, groups)
+        if len(np.unique(row_digests(stimuli))) > len(repeats):
+            repeats = repeats[:, :0]
+    n_present = np.isfinite(repeats).sum(2)
+    repeated = np.flatnonzero((n_present > 1).any(0) & ((n_present > 0).sum(0) > 1))
+    share = explainable_variance(repeats[:, repeated]) if len(repeated) else np.array([])
+    defined = np.isfinite(share)
+    if not defined.any():
+        return {"explainable_variance": None, "noise_ceiling": None}
+    ceiling = np.sqrt(reliability(share[defined], n_averaged=n_averaged[repeated][defined]))
+    return {"explainable_variance": float(share[defined].mean()), "noise_ceiling": float(ceiling.mean())}

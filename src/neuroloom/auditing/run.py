@@ -3,11 +3,12 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from neuroloom import artifacts
+from neuroloom.auditing.bottleneck import Bottleneck, PCABottleneck, ReducedRankRidge
 from neuroloom.auditing.curve import audit
 from neuroloom.auditing.generators import PCA, Generator, NetworkEmbedding, Retrieval
 from neuroloom.auditing.image_files import load_images
@@ -18,6 +19,7 @@ from neuroloom.auditing.vae import VAE
 from neuroloom.errors import DataError, MissingFile
 
 PathLike = str | os.PathLike
+BottleneckName = Literal["reduced-rank", "joint", "pca"]
 # Where the checkpoints of a generator in training lie, beside the finished one.
 TRAINING = ".training"
 
@@ -113,6 +115,38 @@ def find_generator(
     return Retrieval(embedding).fit(stimuli)
 
 
+def find_bottleneck(name: BottleneckName, *, unit_variance: bool, seed: int = 0) -> Bottleneck:
+    """Return an unfitted bottleneck by name.
+
+    Parameters
+    ----------
+    name
+        ``"reduced-rank"``, ``"joint"`` (the paper's, trained by AdamW, one model a size) or ``"pca"``.
+    unit_variance
+        z-score the targets: right for pixels and behaviours, wrong for a generator's latents.
+    seed
+        Of what is random in it.
+
+    Raises
+    ------
+    DataError
+        If there is none of that name.
+    """
+    if name == "reduced-rank":
+        return ReducedRankRidge(unit_variance=unit_variance, seed=seed)
+    if name == "pca":
+        return PCABottleneck(unit_variance=unit_variance, seed=seed)
+    if name != "joint":
+        raise DataError(
+            f"there is no bottleneck {name!r}",
+            expected=f"one of {', '.join(get_args(BottleneckName))}",
+            remedy="pass one of these",
+        )
+    from neuroloom.auditing.joint_bottleneck import JointLinear
+
+    return JointLinear(unit_variance=unit_variance, seed=seed)
+
+
 def audit_image_files(
     responses: np.ndarray,
     images: PathLike,
@@ -124,8 +158,11 @@ def audit_image_files(
     sizes: Sequence[int] | None = None,
     metrics: Sequence[str] | None = None,
     groups: Any = None,
+    bottleneck: BottleneckName = "reduced-rank",
+    restorations: Sequence[str] | None = None,
     n_folds: int | None = None,
     test_fraction: float | None = None,
+    n_draws: int = 3,
     seed: int = 0,
 ) -> AuditCurve:
     """Audit the reconstruction of image files.
@@ -140,7 +177,9 @@ def audit_image_files(
         As in `find_generator`; ``None`` predicts the pixels themselves.
     size_px, colour
         As in `load_images`.
-    sizes, metrics, groups, n_folds, test_fraction, seed
+    bottleneck
+        As in `find_bottleneck`.
+    sizes, metrics, groups, restorations, n_folds, test_fraction, n_draws, seed
         As in `neuroloom.audit`.
 
     Raises
@@ -159,8 +198,11 @@ def audit_image_files(
         sizes=sizes,
         metrics=metrics,
         groups=groups,
+        bottleneck=find_bottleneck(bottleneck, unit_variance=made is None, seed=seed),
+        restorations=restorations,
         n_folds=n_folds,
         test_fraction=test_fraction,
+        n_draws=n_draws,
         seed=seed,
     )
 
@@ -176,8 +218,11 @@ def audit_text_files(
     sizes: Sequence[int] | None = None,
     metrics: Sequence[str] | None = None,
     groups: Any = None,
+    bottleneck: BottleneckName = "reduced-rank",
+    restorations: Sequence[str] | None = None,
     n_folds: int | None = None,
     test_fraction: float | None = None,
+    n_draws: int = 3,
     seed: int = 0,
 ) -> AuditCurve:
     """Audit the reconstruction of text.
@@ -191,10 +236,12 @@ def audit_text_files(
     corpus
         A text file for the word model, one text a line; lines that are stimuli too are left out.
     model
-        Folder of a Hugging Face causal language model; default a trigram model of the corpus.
+        Folder or GGUF file of a Hugging Face causal language model; default a trigram model of the corpus.
     n_tokens, n_features
         As in `neuroloom.auditing.text_generator.TextGenerator`.
-    sizes, metrics, groups, n_folds, test_fraction, seed
+    bottleneck
+        As in `find_bottleneck`.
+    sizes, metrics, groups, restorations, n_folds, test_fraction, n_draws, seed
         As in `neuroloom.audit`.
 
     Raises
@@ -218,8 +265,11 @@ def audit_text_files(
         sizes=sizes,
         metrics=metrics,
         groups=groups,
+        bottleneck=find_bottleneck(bottleneck, unit_variance=False, seed=seed),
+        restorations=restorations,
         n_folds=n_folds,
         test_fraction=test_fraction,
+        n_draws=n_draws,
         seed=seed,
     )
 

@@ -8,6 +8,7 @@ import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -20,7 +21,7 @@ Words = list[str]
 class _WordMetric:
     """Metrics of word sequences."""
 
-    eyes = "words"
+    eyes, of = "words", "text"
 
     def describe(self, stimuli: np.ndarray) -> list[Words]:
         """Return the words of each text."""
@@ -82,6 +83,7 @@ class SentenceSimilarity:
     name: str = "minilm"
     network: str = "minilm"
     higher_is_better: bool = True
+    of: ClassVar[str] = "text"
 
     def describe(self, stimuli: np.ndarray) -> np.ndarray:
         """Return unit embeddings (texts, 384)."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from neuroloom.cli import console
 
@@ -17,28 +17,36 @@ class AuditOptions:
     """What all audits of stimuli share."""
 
     responses: Path
-    """A .npy array (stimuli, units)."""
+    """A .npy array (stimuli, units), or (stimuli, units, repeats) with NaN where a repeat is absent."""
     out: Path
     """Folder for the curve; its page goes beside it."""
     units_first: bool = False
-    """The responses are (units, stimuli)."""
+    """The responses are (units, stimuli[, repeats])."""
     groups: Path | None = None
     """A .npy array (stimuli,): stimuli with equal values stay together in splits."""
     sizes: tuple[int, ...] | None = None
     """Bottleneck sizes; default 1, 2, 5, 10, .."""
     metrics: tuple[str, ...] | None = None
     """Names of metrics; default depends on the stimuli."""
+    bottleneck: Literal["reduced-rank", "joint", "pca"] = "reduced-rank"
+    """Which bottleneck; joint is the paper's, trained one size at a time."""
+    restorations: tuple[Literal["train", "test"], ...] | None = None
+    """Restore the variance of latents by that of training, or (transductive) by that of the test batch."""
     folds: int | None = None
     """Number of cross-validation folds."""
     test_fraction: float | None = None
     """Share of the stimuli to hold out once, in place of cross-validation."""
+    draws: int = 3
+    """Draws of noise and of wrong pairings."""
     seed: int = 0
     """Seed of all that is random."""
 
     def read_responses(self) -> "np.ndarray":
-        """Return the responses (stimuli, units)."""
+        """Return the responses (stimuli, units[, repeats])."""
+        import numpy as np
+
         responses = read_array(self.responses)
-        return responses.T if self.units_first else responses
+        return np.swapaxes(responses, 0, 1) if self.units_first and responses.ndim > 1 else responses
 
     def read_groups(self) -> "np.ndarray | None":
         """Return the groups, if there are any."""
@@ -73,8 +81,11 @@ class AuditImages(AuditOptions):
             sizes=self.sizes,
             metrics=self.metrics,
             groups=self.read_groups(),
+            bottleneck=self.bottleneck,
+            restorations=self.restorations,
             n_folds=self.folds,
             test_fraction=self.test_fraction,
+            n_draws=self.draws,
             seed=self.seed,
         )
         finish(curve, self.out)
@@ -89,7 +100,7 @@ class AuditText(AuditOptions):
     corpus: Path
     """A text file for the language model, one text a line."""
     model: Path | None = None
-    """Folder of a Hugging Face causal language model; default is a trigram model of the corpus."""
+    """Folder or GGUF file of a causal language model (Hugging Face); default is a trigram model."""
 
     def __call__(self) -> None:
         from neuroloom.auditing.run import audit_text_files
@@ -102,8 +113,11 @@ class AuditText(AuditOptions):
             sizes=self.sizes,
             metrics=self.metrics,
             groups=self.read_groups(),
+            bottleneck=self.bottleneck,
+            restorations=self.restorations,
             n_folds=self.folds,
             test_fraction=self.test_fraction,
+            n_draws=self.draws,
             seed=self.seed,
         )
         finish(curve, self.out)
@@ -118,6 +132,7 @@ class AuditArrays(AuditOptions):
 
     def __call__(self) -> None:
         from neuroloom.auditing.curve import audit
+        from neuroloom.auditing.run import find_bottleneck
 
         curve = audit(
             self.read_responses(),
@@ -125,8 +140,11 @@ class AuditArrays(AuditOptions):
             sizes=self.sizes,
             metrics=self.metrics,
             groups=self.read_groups(),
+            bottleneck=find_bottleneck(self.bottleneck, unit_variance=True, seed=self.seed),
+            restorations=self.restorations,
             n_folds=self.folds,
             test_fraction=self.test_fraction,
+            n_draws=self.draws,
             seed=self.seed,
         )
         finish(curve, self.out)
@@ -179,12 +197,20 @@ class AuditDecoder:
     """A behaviour or a trial label."""
     out: Path
     """Folder for the curve, its figure and table."""
-    model: str = "wiener"
-    """Decoder."""
+    model: Literal["wiener", "gru", "ndt", "poyo", "eit"] = "wiener"
+    """Decoder, as of `neuroloom decode fit`."""
+    bin_s: float | None = None
+    """Bin width in seconds; default is the model's own."""
+    config: Literal["small", "1.3M", "11.8M"] | None = None
+    """Size of POYO."""
+    steps: int | None = None
+    """Optimizer steps of a network, which is trained once for every arm, size and draw."""
     sizes: tuple[int, ...] | None = None
     """Bottleneck sizes; default 1, 2, 5, 10, .."""
     test_fraction: float = 0.2
     """The last part of each session, on which decoders are scored."""
+    draws: int = 2
+    """Draws of noise and of wrong pairings, and seeds of a decoder that depends on its seed."""
     seed: int = 0
     """Seed of all that is random."""
 
@@ -194,11 +220,15 @@ class AuditDecoder:
         from neuroloom.decoding.evaluation import make_decoder
 
         sessions = read_sessions(self.session, target=self.target)
+        options = {
+            name: value for name in ("bin_s", "config", "steps") if (value := getattr(self, name)) is not None
+        }
         curve = audit_decoder(
-            lambda: make_decoder(self.model, self.target, seed=self.seed),
+            lambda seed=self.seed: make_decoder(self.model, self.target, seed=seed, options=options),
             sessions,
             self.sizes,
             test_fraction=self.test_fraction,
+            n_draws=self.draws,
             seed=self.seed,
         )
         finish(curve, self.out)
