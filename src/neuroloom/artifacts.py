@@ -156,7 +156,8 @@ def refuse_foreign_content(folder: str | os.PathLike, *, expected: str) -> Itera
     except CorruptArtifact:
         raise
     except (
-        ArithmeticError, AttributeError, LookupError, NeuroloomError, RuntimeError, TypeError, ValueError,
+        ArithmeticError, AssertionError, AttributeError, LookupError, NeuroloomError, RuntimeError, TypeError,
+        ValueError,
     ) as error:  # fmt: skip
         reason = " ".join(str(error).split())[:300]
         raise CorruptArtifact(

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pynapple as nap
 
-from neuroloom.artifacts import load_artifact, save_artifact
-from neuroloom.errors import CorruptArtifact, NeuroloomError
+from neuroloom.artifacts import load_artifact, refuse_foreign_content, save_artifact
 from neuroloom.findings import Finding
 from neuroloom.sessions.columns import label_values
 from neuroloom.sessions.convert import spike_group
@@ -79,14 +78,8 @@ def load_session(path: str | os.PathLike) -> Session:
 
         return read_nwb(path)
     saved = load_artifact(path, kind=KIND)
-    try:
+    with refuse_foreign_content(path, expected="a session"):
         return _unpack_session(saved.document, saved.arrays)
-    except (KeyError, TypeError, ValueError, IndexError, NeuroloomError) as error:
-        raise CorruptArtifact(
-            f"{path} has the form of a session but not its content ({error})",
-            expected="what Session.save writes",
-            remedy="make it again with the command that wrote it",
-        ) from error
 
 
 def _unpack_session(document: dict[str, Any], arrays: dict[str, np.ndarray]) -> Session:
