@@ -12,7 +12,7 @@ import neuroloom
 
 PACKAGE = Path(neuroloom.__file__).parent
 GROUND_FLOOR = {"errors", "seeds", "findings", "threads", "workplaces"}
-GROUND_FLOOR |= {"fingerprints", "manifests", "artifacts"}
+GROUND_FLOOR |= {"fingerprints", "manifests", "artifacts", "numpy_files"}
 # Left to right; a room may import what stands on its left.
 ROOMS = [
     "simulation",

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from neuroloom.errors import DataError, MissingFile
+from neuroloom.numpy_files import read_array
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp")
 
@@ -41,7 +42,13 @@ def load_images(path: str | os.PathLike, *, size_px: int = 32, colour: bool = Tr
             f"{path} does not exist", expected="a folder, zip or npy of images", remedy="check it"
         )
     if path.suffix == ".npy":
-        raw = np.load(path, allow_pickle=False)
+        raw = read_array(path)
+        if raw.ndim not in (3, 4) or not len(raw) or raw.dtype.kind not in "uif":
+            raise DataError(
+                f"{path} holds {raw.dtype} values of shape {raw.shape}",
+                expected="(images, height, width) or (images, height, width, 3) numbers",
+                remedy="save one array of images",
+            )
         return np.stack([_resized(_to_pillow(image), size_px, colour) for image in raw])
     if path.is_dir():
         names = sorted(str(file) for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from neuroloom.cli import console
+from neuroloom.numpy_files import read_array
 
 if TYPE_CHECKING:
     import numpy as np
@@ -232,33 +233,6 @@ class AuditDecoder:
             seed=self.seed,
         )
         finish(curve, self.out)
-
-
-def read_array(path: Path) -> "np.ndarray":
-    """Return the array of a ``.npy`` file.
-
-    Raises
-    ------
-    MissingFile, DataError
-        If it is absent, or not a plain array.
-    """
-    import numpy as np
-
-    from neuroloom.errors import DataError, MissingFile
-
-    if not path.is_file():
-        raise MissingFile(f"{path} does not exist", expected="a .npy file", remedy="check the path")
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise DataError(
-            f"{path} cannot be read ({error})",
-            expected="a .npy array without objects",
-            remedy="save it again",
-        ) from None
-    if not isinstance(array, np.ndarray):
-        raise DataError(f"{path} holds several arrays", expected="one", remedy="save it with numpy.save")
-    return array
 
 
 def finish(curve: "AuditCurve", out: Path) -> None:

@@ -30,7 +30,7 @@ def read_section(folder: Path) -> Section:
     path = Path(folder) / FILE
     try:
         section = _unpacked(json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise CorruptArtifact(
             f"{path} cannot be read ({error})", expected="a section of a report", remedy="run the stage again"
         ) from None

@@ -50,6 +50,11 @@ def read_behavior(path: Path) -> "tuple[dict[str, nap.Tsd | nap.TsdFrame], nap.I
             remedy="sort the table by time_s and drop repeated rows",
         )
     values = _numbers(table, list(table.columns), path)
+    if len(values) < 2:
+        raise DataError(
+            f"{path} has one row", expected="at least two times, which give it a duration",
+            remedy="export the behaviour again",
+        )  # fmt: skip
     if values.shape[1] == 1:
         return {path.stem: nap.Tsd(times_s, values[:, 0])}, None
     return {path.stem: nap.TsdFrame(times_s, values, columns=list(table.columns))}, None

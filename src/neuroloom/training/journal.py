@@ -15,7 +15,7 @@ def read_journal(path: str | os.PathLike) -> list[dict[str, Any]]:
     for line in path.read_bytes().splitlines() if path.exists() else []:
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(record, dict):
             records.append(record)
