@@ -69,8 +69,9 @@ def is_finished(stages: list[StageProgress]) -> bool:
 
 def _this_run(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return what was logged since the first stage was last begun or found finished."""
-    records = [record for record in records if isinstance(record.get("stage"), str)]
-    begun = [n for n, record in enumerate(records) if record["stage"] == STAGES[0] and "event" in record]
+    told = ("time", "stage", "event")
+    records = [record for record in records if all(isinstance(record.get(name), str) for name in told)]
+    begun = [n for n, record in enumerate(records) if record["stage"] == STAGES[0]]
     # A stage that is made has two records, its start and its end.
     starts = [n for n in begun if records[n]["event"] in ("start", "kept")]
     return records[starts[-1] :] if starts else records
@@ -80,23 +81,41 @@ def _stage(folder: Path, name: str, last: dict[str, Any] | None, *, working: boo
     if last is None:
         return StageProgress(name, "waiting")
     if last["event"] in _FINISHED:
-        said = folder / name / "stage.json"  # the page has none
-        stage = json.loads(said.read_text()) if said.exists() else {}
+        stage = _read_summary(folder / name / "stage.json")
         return StageProgress(name, last["event"], stage.get("seconds"), stage.get("summary", {}))
     if not working:
         return StageProgress(name, "stopped", summary=_so_far(folder, name))
-    begun = datetime.datetime.fromisoformat(last["time"])
-    seconds = (datetime.datetime.now(datetime.UTC) - begun).total_seconds()
-    return StageProgress(name, "running", seconds, _so_far(folder, name))
+    return StageProgress(name, "running", _seconds_since(last["time"]), _so_far(folder, name))
+
+
+def _read_summary(path: Path) -> dict[str, Any]:
+    """Return what a finished stage said of itself; nothing where it is damaged, which its manifest tells."""
+    try:
+        stage = json.loads(path.read_text())
+        return {"seconds": float(stage["seconds"]), "summary": dict(stage["summary"])}
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return {}  # and the page has none
+
+
+def _seconds_since(time: str) -> float | None:
+    try:
+        return (datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(time)).total_seconds()
+    except (ValueError, TypeError):  # a damaged line, or one without its zone
+        return None
 
 
 def _so_far(folder: Path, name: str) -> dict[str, Any]:
     """Return what a stage that is not finished has left on disk."""
     if name == "sorting":
-        kept = (folder / "sorting.partial").glob("*/manifest.json")
-        return {"parts": sorted(path.parent.name for path in kept if not path.parent.name.startswith("."))}
+        kept = [path.parent for path in (folder / "sorting.partial").glob("*/manifest.json")]
+        kept = sorted((path for path in kept if not path.name.startswith(".")), key=_age)
+        so_far: dict[str, Any] = {"parts": [path.name for path in kept]}
+        with contextlib.suppress(NeuroloomError, OSError, KeyError):  # it may go away while it is read
+            learned = load_artifact(folder / "sorting.partial" / "units").arrays["neuron"]
+            so_far["n_units_so_far"] = int(learned.max(initial=-1)) + 1
+        return so_far
     if name == "decoding":
-        logs = sorted(folder.glob(".decoding.*.draft/training/log.jsonl"), key=_age)
+        logs = sorted(folder.glob(".decoding.*.draft/training/**/log.jsonl"), key=_age)
         records = [record for record in (read_journal(logs[-1]) if logs else []) if "loss" in record]
         if records:
             return {"step": records[-1].get("step"), "loss": [float(record["loss"]) for record in records]}
