@@ -3,9 +3,14 @@
 import numpy as np
 import pytest
 
+from neuroloom import artifacts
+from neuroloom.auditing.arms import restore_variance
 from neuroloom.auditing.curve import AuditCurve, audit
 from neuroloom.auditing.generators import PCA
+from neuroloom.auditing.joint_bottleneck import JointLinear
 from neuroloom.auditing.plots import plot_examples
+from neuroloom.auditing.results import Score
+from neuroloom.errors import CorruptArtifact
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +120,54 @@ def test_examples_of_images_are_drawn_from_truth_to_noise(planted):
         brain, images.reshape(300, -1), groups=np.arange(300), sizes=[1], n_bootstrap=5, n_draws=1
     )
     assert plot_examples(targets) is None
+
+
+def test_the_share_of_random_to_ceiling_grows_with_size_and_knows_distances(planted):
+    brain, images, _ = planted
+    generator = PCA(n_latents=6).fit(images[200:])
+    curve = audit(
+        brain[:200], images[:200], generator=generator, sizes=[1, 5], test_fraction=0.2, n_bootstrap=5
+    )
+    few, many = (curve.of_ceiling("pixcorr", size=size) for size in (1, 5))
+    assert 0 < few < many < 1
+    assert many == curve.summary().set_index("metric").of_ceiling["pixcorr"]
+    assert curve.of_ceiling("pixcorr", arm="random") == 0
+    scores = {"random": 0.8, "brain": 0.5, "ceiling": 0.2}
+    distances = AuditCurve(
+        tuple(Score(arm, 1, "lpips", score, score, score) for arm, score in scores.items()),
+        {"lower_is_better": ["lpips"]},
+    )
+    assert distances.of_ceiling("lpips") == pytest.approx(0.5)
+
+
+def test_an_empty_curve_still_has_its_columns():
+    assert list(AuditCurve((), {}).to_frame().columns) == ["arm", "size", "metric", "score", "low", "high"]
+
+
+def test_a_whole_folder_that_holds_no_curve_is_refused(tmp_path):
+    folder = artifacts.save_artifact(tmp_path / "audit", kind="audit", document={"rows": [{"arm": "brain"}]})
+    with pytest.raises(CorruptArtifact, match="content cannot be used"):
+        AuditCurve.load(folder)
+
+
+def test_a_trained_bottleneck_is_drawn_from_several_seeds(planted):
+    brain, _, codes = planted
+    options = {"sizes": [2], "test_fraction": 0.3, "groups": np.arange(300), "n_bootstrap": 20}
+    recipe = JointLinear(epochs=2, unit_variance=True)
+    single = [
+        audit(brain, codes, bottleneck=each, n_draws=1, **options).score("brain", "r2")
+        for each in (recipe, recipe.reseeded(1))
+    ]
+    both = audit(brain, codes, bottleneck=recipe, n_draws=2, **options).score("brain", "r2")
+    assert single[0] != single[1]
+    assert both == pytest.approx(np.mean(single))
+
+
+def test_restoring_variance_leaves_the_truth_and_the_mean_as_they_are(planted):
+    _, _, codes = planted
+    np.testing.assert_allclose(restore_variance(codes[:9], source=codes, goal=codes), codes[:9])
+    mean = np.tile(codes.mean(0), (9, 1))
+    np.testing.assert_allclose(restore_variance(mean, source=mean, goal=codes), mean)
 
 
 @pytest.mark.shared_data

