@@ -11,6 +11,7 @@ nitpicky = False  # docstrings name types of libraries whose pages a build witho
 default_role = "literal"  # docstrings quote names with single backticks
 myst_heading_anchors = 3
 autosummary_generate = True
+autodoc_typehints_format = "short"
 autodoc_typehints = "none"  # signatures would be longer than what they say; docstrings state the types
 autodoc_default_options = {
     "members": True,
@@ -25,6 +26,7 @@ napoleon_use_ivar = True
 
 html_theme = "pydata_sphinx_theme"
 html_title = "neuroloom"
+html_context = {"default_mode": "auto"}
 html_static_path = ["_static"]
 html_css_files = ["narrow.css"]
 html_show_sourcelink = False

@@ -47,8 +47,8 @@ def test_the_picture_shows_the_rooms_in_the_order_that_imports_keep():
     rooms = [name for name, group in groups.items() if group.get("class") == "room"]
     assert rooms == known["ROOMS"]
     assert "training" in groups
-    below = " · ".join(text.text for text in groups["ground-floor"].iter(f"{svg}text"))
-    assert set(below.split(" · ")) == known["GROUND_FLOOR"]
+    [below] = [text.text for text in groups["ground-floor"].iter(f"{svg}text") if text.get("class") == "list"]
+    assert set(below.split(" · ")) <= known["GROUND_FLOOR"]
 
 
 def test_every_benchmark_stands_on_the_page_of_benchmarks():
