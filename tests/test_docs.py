@@ -33,6 +33,19 @@ def test_every_page_is_reached_from_the_first():
     assert {page.stem for page in PAGES} - named == {"index"}
 
 
+def test_figures_of_the_readme_stand_in_the_pages_that_it_names():
+    rows = [line for line in (ROOT / "README.md").read_text().splitlines() if line.endswith(".md) |")]
+    assert len(rows) > 10
+    for row in rows:
+        *cells, page = row.strip("| ").split(" | ")
+        text = (ROOT / re.search(r"\((.+)\)", page).group(1)).read_text()
+        figures = re.findall(r"(?<![\w.])\d*\.\d+", " ".join(cells[1:]))
+        assert figures, row
+        assert not [
+            figure for figure in figures if not re.search(rf"(?<![\d.]){re.escape(figure)}(?!\d)", text)
+        ], row
+
+
 def test_every_image_is_shown_and_every_shown_image_is_there():
     texts = [page.read_text() for page in [*PAGES, ROOT / "README.md"]]
     shown = {Path(name).name for text in texts for name in re.findall(r"images/([\w-]+\.\w+)\)", text)}
