@@ -58,6 +58,14 @@ def test_help_names_every_verb():
     assert all(f"• {verb}" in printed for verb in VERBS)
 
 
+def test_help_for_a_reader_who_has_seen_enough_ends_quietly():
+    command = [sys.executable, "-m", "neuroloom.cli", "decode", "fit", "--help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
 def test_what_is_fitted_can_be_loaded_predicted_and_scored(decoder, monday, tmp_path, capsys):
     out = tmp_path / "predicted.csv"
     command = ["decode", "predict", "--decoder", str(decoder), "--session", str(monday), "--out", str(out)]

@@ -30,11 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code: 0 done, 1 a defect, 2 bad input, 130 interrupted."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
-    verb = _parse([argument for argument in arguments if argument != "--debug"])
-    if not debug:
-        # What the user must know is a finding or an error; libraries' own warnings would bury it.
-        warnings.simplefilter("ignore")
     try:
+        verb = _parse([argument for argument in arguments if argument != "--debug"])
+        if not debug:
+            # What the user must know is a finding or an error; libraries' own warnings would bury it.
+            warnings.simplefilter("ignore")
         return verb() or 0
     except NeuroloomError as error:
         if debug:
