@@ -1,7 +1,8 @@
 """Sessions written as NWB files and read from anybody's.
 
-Units go to the units table, behaviour to the module ``behavior``, trials to the trials table, and the time
-support to a table of intervals named ``time_support``.
+Units go to the units table, behaviour and what was decoded of it to the module ``behavior``, trials to the
+trials table. A time support of one stretch goes to the units' ``obs_intervals``, any other to a table of
+intervals named ``time_support``.
 """
 
 import contextlib
@@ -11,19 +12,25 @@ import json
 import os
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pynapple as nap
 
+from neuroloom import __version__
 from neuroloom.artifacts import require_space
 from neuroloom.errors import DataError
+from neuroloom.fingerprints import fingerprint
 from neuroloom.sessions.columns import label_values
-from neuroloom.sessions.nwb_reading import PREFIX, read_open_file, refuse_unreadable
+from neuroloom.sessions.nwb_metadata import checked_metadata, provenance_text
+from neuroloom.sessions.nwb_reading import OBSERVED, PREFIX, read_open_file, refuse_unreadable
+from neuroloom.sessions.regular_times import describe_times
 from neuroloom.sessions.session import Session
 
+Behavior = nap.Tsd | nap.TsdFrame
+DECODED_SUFFIX, UNKNOWN_SUBJECT = "_decoded", "unknown"
 UNKNOWN_START = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
@@ -54,7 +61,14 @@ def read_nwb(path: str | os.PathLike) -> Session:
 
 
 def write_nwb(
-    session: Session, path: str | os.PathLike, *, start_time: datetime.datetime = UNKNOWN_START
+    session: Session,
+    path: str | os.PathLike,
+    *,
+    start_time: datetime.datetime | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    resolution_s: float = 1e-9,
+    decoded: Mapping[str, Behavior] | None = None,
+    provenance: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a session as an NWB file; an older file of that name is replaced only once all is on disk.
 
@@ -65,7 +79,18 @@ def write_nwb(
     path
         A name that ends in ``.nwb``.
     start_time
-        When the session's clock was 0. A session does not know it: by default 1970.
+        When the session's clock was 0. A session does not know it: by default what `metadata` says, or 1970.
+    metadata
+        What else a session does not know, in the shape of `neuroloom.sessions.nwb_metadata`. nwbinspector is
+        content only where species, sex and age of a named subject are in it.
+    resolution_s
+        The smallest difference of two spike times: 1 / sampling rate, where that is known; else the step of a
+        session's clock.
+    decoded
+        Name of a behaviour -> what a decoder made of the spikes.
+    provenance
+        What made all this: config, seed, data fingerprint, ..; neuroloom's version and the session's
+        fingerprint are added.
 
     Returns
     -------
@@ -75,7 +100,7 @@ def write_nwb(
     Raises
     ------
     DataError
-        If a behaviour's name cannot be a name in NWB, or the disk has too little room.
+        If a behaviour's name cannot be a name in NWB, `metadata` has unknown names, or the disk is full.
     """
     pynwb = _untyped("pynwb")
     path = Path(path)
@@ -83,10 +108,18 @@ def write_nwb(
         raise DataError(
             f"NWB file name {path.name!r}", expected="a name ending in .nwb", remedy="add the ending"
         )
-    content = _file_of(session, start_time)
+    content = _file_of(
+        session,
+        checked_metadata(metadata or {}),
+        start_time=start_time,
+        resolution_s=resolution_s,
+        decoded=decoded or {},
+        provenance={"session_fingerprint": session.fingerprint(), **(provenance or {})},
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     n_bytes = sum(len(train) for train in session.spikes.data.values()) * 8
-    n_bytes += sum(series.t.nbytes + np.asarray(series.values).nbytes for series in session.behavior.values())
+    for series in [*session.behavior.values(), *(decoded or {}).values()]:
+        n_bytes += series.t.nbytes + np.asarray(series.values).nbytes
     require_space(path.parent, n_bytes + 2**20)
     draft = path.parent / f".{path.stem}.{uuid.uuid4().hex[:8]}.draft.nwb"
     try:
@@ -101,15 +134,31 @@ def write_nwb(
     return path
 
 
-def _file_of(session: Session, start_time: datetime.datetime) -> Any:
+def _file_of(
+    session: Session,
+    metadata: dict[str, dict[str, Any]],
+    *,
+    start_time: datetime.datetime | None,
+    resolution_s: float,
+    decoded: Mapping[str, Behavior],
+    provenance: dict[str, Any],
+) -> Any:
     pynwb, hdmf = _untyped("pynwb"), _untyped("hdmf.common")
+    about, animal = metadata["NWBFile"], metadata["Subject"]
+    subject = None
+    if animal or session.subject != UNKNOWN_SUBJECT:
+        known = {"description": f"subject {session.subject}", "sex": "U"} | animal
+        subject = pynwb.file.Subject(subject_id=session.subject, **known)
+    start = {"session_start_time": start_time or about.get("session_start_time") or UNKNOWN_START}
+    text = provenance_text(provenance)
     content = pynwb.NWBFile(
-        session_description="neuroloom session",
-        identifier=session.fingerprint(),
-        session_start_time=start_time,
+        **{"session_description": "units, behaviour and trials of one session", **about, **start},
+        identifier=fingerprint(text),
         session_id=session.id,
-        subject=pynwb.file.Subject(subject_id=session.subject),
+        subject=subject,
         notes="\n".join(str(finding) for finding in session.findings) or None,
+        was_generated_by=[["neuroloom", __version__]],
+        data_collection=text,
     )
 
     trains = [session.spikes.data[key].t for key in session.spikes.index]
@@ -117,12 +166,21 @@ def _file_of(session: Session, start_time: datetime.datetime) -> Any:
     spikes = hdmf.VectorData(name="spike_times", description="seconds", data=_checksummed(times))
     ends = np.cumsum([len(train) for train in trains]).astype(np.uint64)
     labels = list(_labels(session.spikes, pynwb.misc.Units))
+    columns = [spikes, hdmf.VectorIndex(name="spike_times_index", target=spikes, data=ends)]
+    # The place that NWB has for it; it is written per unit, which is too much for hundreds of trials.
+    in_units = len(trains) > 0 and len(session.time_support) == 1
+    if in_units:
+        observed = np.tile(session.time_support.values, (len(trains), 1))
+        stretches = hdmf.VectorData(name="obs_intervals", description=OBSERVED, data=observed)
+        counted = np.arange(1, len(trains) + 1, dtype=np.uint64)
+        columns += [stretches, hdmf.VectorIndex(name="obs_intervals_index", target=stretches, data=counted)]
     content.units = pynwb.misc.Units(
         name="units",
         description="sorted units",
         id=hdmf.ElementIdentifiers(name="id", data=np.asarray(session.spikes.index, dtype=np.int64)),
-        columns=[spikes, hdmf.VectorIndex(name="spike_times_index", target=spikes, data=ends), *labels],
-        colnames=["spike_times", *(label.name for label in labels)],
+        columns=[*columns, *labels],
+        colnames=["spike_times", *["obs_intervals"] * in_units, *(label.name for label in labels)],
+        resolution=resolution_s,
     )
 
     def table(name: str, intervals: nap.IntervalSet, description: str) -> Any:
@@ -141,27 +199,40 @@ def _file_of(session: Session, start_time: datetime.datetime) -> Any:
 
     if session.trials is not None:
         content.trials = table("trials", session.trials, "trials with their labels")
-    content.add_time_intervals(table("time_support", session.time_support, "when the session was observed"))
+    if not in_units:
+        content.add_time_intervals(table("time_support", session.time_support, OBSERVED))
 
-    series = [_series(name, each) for name, each in session.behavior.items()]
+    series = [_series(name, each, f"{name} over time") for name, each in session.behavior.items()]
+    for name, each in decoded.items():
+        text = f"{name} as decoded from the units"
+        series.append(_series(f"{name}{DECODED_SUFFIX}", each, text, decoded=name))
     if series:
         module = content.create_processing_module(name="behavior", description="behaviour over time")
         module.add(series)
     return content
 
 
-def _series(name: str, series: nap.Tsd | nap.TsdFrame) -> Any:
+def _series(name: str, series: Behavior, description: str, **about: Any) -> Any:
     if "/" in name or ":" in name:
         raise DataError(f"behaviour {name!r}", expected="a name without / and : in NWB", remedy="rename it")
-    columns = None
+    told: dict[str, Any] = {"columns": None, **about}
     if isinstance(series, nap.TsdFrame):
-        columns = [int(each) if isinstance(each, int | np.integer) else str(each) for each in series.columns]
+        told["columns"] = [
+            int(each) if isinstance(each, int | np.integer) else str(each) for each in series.columns
+        ]
+    regular = describe_times(series.t)
+    if regular is None:
+        clock: dict[str, Any] = {"timestamps": _checksummed(series.t.copy())}
+    else:
+        clock = {"starting_time": regular["start_s"], "rate": regular["rate_hz"]}
+        told["clock"] = regular["form"]
     return _untyped("pynwb").TimeSeries(
         name=name,
         data=_checksummed(np.asarray(series.values)),
-        timestamps=_checksummed(series.t.copy()),
+        **clock,
         unit="unknown",
-        comments=json.dumps({"columns": columns}),
+        description=description,
+        comments=json.dumps(told),
     )
 
 

@@ -14,11 +14,12 @@ from neuroloom.findings import Finding
 from neuroloom.sessions.columns import TAKEN_BY_TRIALS, TAKEN_BY_UNITS, label_array, usable_name
 from neuroloom.sessions.convert import from_arrays
 from neuroloom.sessions.mending import Samples
+from neuroloom.sessions.regular_times import regular_times
 from neuroloom.sessions.session import Session
 
 # pynwb makes its classes at run time, so that its objects have no static types: they are Any here.
 
-PREFIX = "neuroloom_"
+PREFIX, OBSERVED = "neuroloom_", "when the session was observed"
 OWN_COLUMNS = ("start_time", "stop_time", "spike_times", "obs_intervals")
 BEHAVIOR_MODULE = "behavior"
 BEHAVIOR_TYPES = frozenset(
@@ -74,6 +75,8 @@ def read_open_file(content: Any, *, path: Path) -> Session:
     if "time_support" in (content.intervals or {}):
         table = content.intervals["time_support"]
         support = np.column_stack([_times(table, "start_time"), _times(table, "stop_time")])
+    elif content.units is not None:
+        support = _observed(content.units)
     subject = content.subject.subject_id if content.subject is not None else None
     return from_arrays(
         id=content.session_id or path.stem,
@@ -102,6 +105,14 @@ def _spikes(units: Any, findings: list[Finding]) -> dict[int, np.ndarray]:
     times = np.asarray(index.target.data[:], dtype=np.float64)
     ends = np.asarray(index.data[:], dtype=np.int64)
     return dict(zip(keys, np.split(times, ends[:-1]), strict=True)) if keys else {}
+
+
+def _observed(units: Any) -> np.ndarray | None:
+    """Return when a session of ours was observed; in files of others it may hold for the units alone."""
+    for column in units.columns:
+        if column.name == "obs_intervals" and column.description == OBSERVED and len(column.data):
+            return np.asarray(column.data[:1], dtype=np.float64)
+    return None
 
 
 def _labels(
@@ -146,6 +157,8 @@ def _behavior(content: Any, findings: list[Finding]) -> dict[str, Any]:
             if place != BEHAVIOR_MODULE and type(item).__name__ not in BEHAVIOR_TYPES:
                 continue
             for series in _series_in(item):
+                if "decoded" in _told(series):
+                    continue  # what a decoder of ours made of the units is no behaviour
                 values = _samples(series)
                 if values is None:
                     left_out.append(str(series.name))
@@ -169,7 +182,7 @@ def _series_in(item: Any) -> list[Any]:
 
 
 def _samples(series: Any) -> Samples | None:
-    data = np.asarray(series.data[:])
+    data, told = np.asarray(series.data[:]), _told(series)
     if data.ndim not in (1, 2) or data.dtype.kind not in "biuf":
         return None
     if series.conversion not in (None, 1.0) or series.offset not in (None, 0.0):
@@ -177,14 +190,20 @@ def _samples(series: Any) -> Samples | None:
     if series.timestamps is not None:
         times = np.asarray(series.timestamps[:], dtype=np.float64)
     else:
-        times = (series.starting_time or 0.0) + np.arange(len(data)) / series.rate
-    return Samples(times, data, _column_names(series.comments, data))
+        form = told.get("clock", "divided")
+        times = regular_times(float(series.starting_time or 0.0), float(series.rate), len(data), form=form)
+    return Samples(times, data, _column_names(told, data))
 
 
-def _column_names(comments: str | None, data: np.ndarray) -> list[Any] | None:
-    """Return the names of columns that neuroloom left in the comments."""
+def _told(series: Any) -> dict[str, Any]:
+    """Return what neuroloom left in the comments of a series."""
     try:
-        columns = json.loads(comments or "")["columns"]
-    except (ValueError, TypeError, KeyError):
-        return None
+        told = json.loads(series.comments or "")
+    except (ValueError, TypeError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _column_names(told: dict[str, Any], data: np.ndarray) -> list[Any] | None:
+    columns = told.get("columns")
     return columns if data.ndim == 2 and isinstance(columns, list) and len(columns) == data.shape[1] else None

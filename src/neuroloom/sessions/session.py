@@ -197,11 +197,11 @@ class Session:
 
         return load_session(path)
 
-    def to_nwb(self, path: str | os.PathLike) -> "Path":
+    def to_nwb(self, path: str | os.PathLike, *, metadata: Mapping[str, Any] | None = None) -> "Path":
         """Write the session as an NWB file, atomically; see `neuroloom.sessions.nwb.write_nwb`."""
         from neuroloom.sessions.nwb import write_nwb
 
-        return write_nwb(self, path)
+        return write_nwb(self, path, metadata=metadata)
 
     def save(self, folder: str | os.PathLike) -> "Path":
         """Write the session as an artifact folder; see `neuroloom.sessions.folder.save_session`."""
