@@ -18,7 +18,7 @@ from table import Row, conditions, finish
 
 from neuroloom.sorting.agreement import compare_with_truth
 from neuroloom.sorting.preprocessing import prepare
-from neuroloom.sorting.simsort import SimSortOptions, noise_levels, write_scaled
+from neuroloom.sorting.simsort import SimSortOptions, write_scaled
 from neuroloom.sorting.sorter import sort
 from neuroloom.sorting.spikeinterface_runs import keep_compiled, quiet
 from neuroloom.sorting.templates import Units, mean_waveforms
@@ -31,7 +31,7 @@ def with_true_templates(recording: Any, truth: Any, *, seed: int, folder: Path) 
     from spikeinterface.core import NumpySorting
 
     prepared = prepare(recording, seed=seed).recording
-    write_scaled(prepared, noise_levels(prepared), folder / "scaled.npy")
+    write_scaled(prepared, folder / "scaled.npy")
     scaled = np.load(folder / "scaled.npy", mmap_mode="r")
     work = Workspace(scaled, prepared, options=SimSortOptions(), seed=seed)
     work.whitener.write(scaled, folder / "white.npy")

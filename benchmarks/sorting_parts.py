@@ -31,7 +31,7 @@ from neuroloom.sorting.events import SnippetReader, find_events, near_channels
 from neuroloom.sorting.neighbourhoods import cover
 from neuroloom.sorting.preprocessing import prepare
 from neuroloom.sorting.pretrained import bundled_weights, load_weights
-from neuroloom.sorting.simsort import SimSortOptions, noise_levels, write_scaled
+from neuroloom.sorting.simsort import SimSortOptions, write_scaled
 from neuroloom.sorting.spikeinterface_runs import keep_compiled, quiet, repeatable
 from neuroloom.sorting.spotting import SNIPPET_AFTER, SNIPPET_BEFORE
 from neuroloom.threads import set_threads
@@ -87,7 +87,7 @@ def make_scene(seed: int, noise_uv: float, folder: Path, *, duration_s: float) -
         recording = prepare(cast(Any, given), seed=seed).recording
         recording = recording.save(format="memory", n_jobs=1, progress_bar=False, verbose=False)
     path = folder / f"scaled-{seed}-{noise_uv:g}.npy"
-    write_scaled(cast(Any, recording), noise_levels(cast(Any, recording)), path)
+    write_scaled(cast(Any, recording), path)
     scaled = np.load(path, mmap_mode="r")
     spikes = bench.truth.to_spike_vector()
     sample, unit = spikes["sample_index"].astype(np.int64), spikes["unit_index"].astype(np.int64)

@@ -8,7 +8,7 @@ import pytest
 from neuroloom.sorting import learning
 from neuroloom.sorting.learning import Learner
 from neuroloom.sorting.preprocessing import prepare
-from neuroloom.sorting.simsort import noise_levels, write_scaled
+from neuroloom.sorting.simsort import write_scaled
 from neuroloom.sorting.spikeinterface_runs import quiet, repeatable
 from neuroloom.sorting.templates import Units, mean_waveforms
 from neuroloom.sorting.workspace import SimSortOptions, Workspace
@@ -19,7 +19,7 @@ def work(tetrode, tmp_path_factory):
     """The tetrode as simsort works on it."""
     folder = tmp_path_factory.mktemp("work")
     recording = prepare(tetrode[0]).recording
-    write_scaled(recording, noise_levels(recording), folder / "scaled.npy")
+    write_scaled(recording, folder / "scaled.npy")
     scaled = np.load(folder / "scaled.npy", mmap_mode="r")
     work = Workspace(scaled, recording, options=SimSortOptions(), seed=0)
     work.whitener.write(scaled, folder / "white.npy")

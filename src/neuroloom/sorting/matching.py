@@ -17,8 +17,8 @@ _BEFORE, _AFTER = 28, 60  # samples of a template that are matched
 _RADIUS_UM = 100.0
 # Wobble's objective is twice the log-likelihood gained by a spike. A neuron that fires a few times a second
 # is silent in all but one of some thousand samples: this is what outweighs that, whatever the recording.
-# Templates are matched as sums of products of a time course and a picture on the contacts. Three hold what noise
-# does not hide; a fourth and fifth find no more spikes and cost a third of the time.
+# Templates are matched as sums of products of a time course and a picture on the contacts. Three hold what
+# noise does not hide; a fourth and fifth find no more spikes and cost a third of the time.
 _WOBBLE = {"threshold": 24.0, "amplitude_variance": 0.03, "approx_rank": 3}
 PEELERS = ("wobble", "tdc-peeler", "circus-omp")  # that resolve overlaps
 _DEAD_S = 0.0005

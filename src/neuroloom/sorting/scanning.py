@@ -3,7 +3,7 @@
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ _MAX_INTEGER_CHUNKS = 600
 _CHUNK_VALUES = 2**20
 # Checks, preprocessing and sorting all need the scan; the samples of a recording object never change.
 _SCANS: "weakref.WeakKeyDictionary[BaseRecording, Scan]" = weakref.WeakKeyDictionary()
+_Chunk = TypeVar("_Chunk")
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,7 @@ def iterate_chunks(
         for segment in range(recording.get_num_segments())
         for start in range(0, recording.get_num_samples(segment), length)
     ]
-    if max_chunks is not None and len(chunks) > max_chunks:
-        chunks = [chunks[index] for index in np.linspace(0, len(chunks) - 1, max_chunks).astype(int)]
-    for segment, start, stop in chunks:
+    for segment, start, stop in spread(chunks, most=max_chunks):
         try:
             traces = recording.get_traces(segment_index=segment, start_frame=start, end_frame=stop)
         except Exception as error:  # every file format raises its own kinds
@@ -78,6 +77,13 @@ def iterate_chunks(
                 remedy="copy the recording again from where it was made",
             ) from error
         yield segment, start, traces
+
+
+def spread(chunks: list[_Chunk], *, most: int | None) -> list[_Chunk]:
+    """Return at most so many chunks, evenly spread over all; None keeps all."""
+    if most is None or len(chunks) <= most:
+        return chunks
+    return [chunks[index] for index in np.linspace(0, len(chunks) - 1, most).astype(int)]
 
 
 def scan_recording(recording: "BaseRecording") -> Scan:

@@ -6,7 +6,7 @@ spikes are taken apart by template matching; what that leaves is embedded and cl
 spikes turn out to be two neurons' are split.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from neuroloom.sorting.confidence import believable, contamination, spike_confid
 from neuroloom.sorting.learning import STAGES, Learner
 from neuroloom.sorting.pretrained import bundled_weights, load_weights
 from neuroloom.sorting.residuals import Subtraction
-from neuroloom.sorting.scanning import iterate_chunks
+from neuroloom.sorting.scanning import iterate_chunks, spread
 from neuroloom.sorting.spotting import Spotter
 from neuroloom.sorting.templates import LENGTH, LONG, Units
 from neuroloom.sorting.whitening import whitened_recording
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 LEARN_FROM_S, _LEARN_PART_S = 300.0, 10.0  # of recording, in evenly spread parts, to learn the units from
 _SPIKES = ("sample", "unit")
+_NOISE_CHUNKS = 20  # evenly spread, tell how much noise there is
 _DEAD_S = 0.001  # no neuron fires twice within this
 
 __all__ = ["SimSortOptions", "SimSortResult", "Spikes", "simsort"]
@@ -127,8 +128,9 @@ def simsort(
     if part.get_num_samples(0) < 8 * LENGTH:
         return SimSortResult.empty(recording.get_num_channels())
     with tqdm(total=STAGES + 2, desc="simsort: noise", disable=not progress) as bar:
-        levels = noise_levels(part)
-        scaled = _copy(cache, scratch, "scaled", lambda path: write_scaled(part, levels, path), part)
+        measured: list[np.ndarray] = []  # by the writing, if there is no copy yet
+        scaled = _copy(cache, scratch, "scaled", lambda path: measured.append(write_scaled(part, path)), part)
+        levels = measured[0] if measured else noise_levels(part)
         work = Workspace(scaled, recording, options=options, seed=seed)
         work.white = _copy(cache, scratch, "white", lambda path: work.whitener.write(scaled, path), part)
         spotter = Spotter(work, extractor=extractor, detector=detector)
@@ -188,20 +190,30 @@ def _copy(
 
 def noise_levels(recording: "BaseRecording") -> np.ndarray:
     """Return each channel's noise: median absolute deviation / .6745, infinite for silent ones."""
-    chunks = [traces for _, _, traces in iterate_chunks(recording, max_chunks=20)]
+    return _levels(traces for _, _, traces in iterate_chunks(recording, max_chunks=_NOISE_CHUNKS))
+
+
+def _levels(chunks: Iterable[np.ndarray]) -> np.ndarray:
     noise = np.median([np.median(np.abs(traces), axis=0) for traces in chunks], axis=0) / 0.6745
     return np.where(noise > 0, noise, np.inf)
 
 
-def write_scaled(recording: "BaseRecording", levels: np.ndarray, path: Path) -> None:
-    """Write a recording in units of each channel's noise as an .npy file."""
+def write_scaled(recording: "BaseRecording", path: Path) -> np.ndarray:
+    """Write a recording in units of each channel's noise as an .npy file, and return its `noise_levels`."""
     from numpy.lib.format import open_memmap
 
     shape = recording.get_num_samples(0), recording.get_num_channels()
     scaled = open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+    # Filtering costs more than reading again what was written: levels are measured on that.
+    parts = []
     for _, start, traces in iterate_chunks(recording):
-        scaled[start : start + len(traces)] = traces / levels
+        parts.append(slice(start, start + len(traces)))
+        scaled[parts[-1]] = traces
+    levels = _levels(scaled[part] for part in spread(parts, most=_NOISE_CHUNKS))
+    for part in parts:
+        scaled[part] /= levels
     scaled.flush()
+    return levels
 
 
 def _in_all(sample: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
