@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,19 @@ FORMAT, MANIFEST = 1, "manifest.json"
 AGAIN = "restore the folder from a copy, or make it again with the command that wrote it"
 
 
-def seal(folder: Path, *, kind: str, provenance: Mapping[str, Any] | None = None) -> None:
-    """Write the manifest of every file now in `folder`."""
+def seal(
+    folder: Path, *, kind: str, provenance: Mapping[str, Any] | None = None, theirs: Sequence[str] = ()
+) -> None:
+    """Write the manifest of every file now in `folder`, but for those in the folders `theirs`.
+
+    Those are for people to work in with other programs, which change them.
+    """
     files = {
         str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path != folder / MANIFEST
+        if path.is_file()
+        and path != folder / MANIFEST
+        and not any(path.is_relative_to(folder / name) for name in theirs)
     }
     manifest = {"format": FORMAT, "kind": kind, "files": files, "provenance": dict(provenance or {})}
     manifest["sha256"] = fingerprint(manifest)

@@ -60,6 +60,27 @@ def test_a_damaged_stage_is_made_again_and_said(tmp_path):
     assert any("damaged" in line for line in said)
 
 
+def test_what_people_change_with_other_programs_is_no_damage_and_never_lost(tmp_path):
+    run, said, calls = RunFolder(tmp_path / "run"), [], []
+    run.say = said.append
+
+    def make(draft):
+        calls.append(1)
+        (draft / "phy").mkdir()
+        (draft / "phy" / "spike_clusters").write_text("0 1 2")
+
+    for key in ("1", "1", "2", "3"):
+        folder = run.stage("sorting", make, key=key, theirs=("phy",))
+        if key == "1":
+            (folder / "phy" / "spike_clusters").write_text("0 0 2")
+    assert len(calls) == 3
+    # The first was curated; what was made from key 2 nobody touched.
+    assert (tmp_path / "run" / "sorting-phy-1" / "spike_clusters").read_text() == "0 0 2"
+    assert not (tmp_path / "run" / "sorting-phy-2").exists()
+    assert (folder / "phy" / "spike_clusters").read_text() == "0 1 2"
+    assert any("what you changed in phy is kept in" in line for line in said)
+
+
 def test_a_users_folder_is_refused_untouched(tmp_path):
     (tmp_path / "thesis.txt").write_text("precious")
     with pytest.raises(DataError, match="not a neuroloom run"):

@@ -6,7 +6,7 @@ and `neuroloom report` needs nothing but the folder.
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,7 +15,7 @@ import numpy as np
 
 from neuroloom import __version__, artifacts
 from neuroloom.errors import DataError, UnknownTarget
-from neuroloom.findings import refuse_errors
+from neuroloom.findings import Finding, refuse_errors
 from neuroloom.pipeline import pages, stages
 from neuroloom.pipeline.decode_stage import decode_stage
 from neuroloom.pipeline.dynamics_stage import dynamics_stage, has_dynamics
@@ -75,6 +75,8 @@ def run(
     behavior: "Mapping[str, nap.Tsd | nap.TsdFrame] | None" = None,
     trials: "nap.IntervalSet | None" = None,
     truth: "BaseSorting | None" = None,
+    units: "BaseSorting | None" = None,
+    notes: Sequence[Finding] = (),
     session_id: str = "session",
     subject: str = "unknown",
     source: str = "",
@@ -94,6 +96,11 @@ def run(
         What the animal did; without them the run ends after sorting.
     truth
         True units, where they are known: the page then shows agreement and what sorting cost in decoding.
+    units
+        Units of this recording that take the place of sorting, e.g. curated by hand
+        (`neuroloom.pipeline.given_units`).
+    notes
+        Findings of before, for the page.
     session_id, subject
         Names for the session.
     source, command
@@ -132,11 +139,13 @@ def run(
             "target": target,
             "config": dataclasses.asdict(config),
             "data_fingerprint": data,
-            "findings": [finding.as_dict() for finding in findings],
+            "findings": [finding.as_dict() for finding in [*findings, *notes]],
         }
         artifacts.write_text(run_folder.path / "run.json", artifacts.to_json(about))
         key = artifacts.fingerprint(__version__, data, config.sorter, config.motion, config.phy, config.seed)
-        sorting = stages.sort_stage(run_folder, recording, key=key, config=config, truth=truth)
+        if units is not None:
+            key = artifacts.fingerprint(key, sorting_fingerprint(units), units.get_annotation("sorter"))
+        sorting = stages.sort_stage(run_folder, recording, key=key, config=config, truth=truth, units=units)
         key = artifacts.fingerprint(key, session_id, subject, *_behavior_parts(behavior, trials))
         if truth is not None:
             key = artifacts.fingerprint(key, sorting_fingerprint(truth))

@@ -8,8 +8,9 @@ and a rerun makes again just those stages whose key has changed.
 import contextlib
 import datetime
 import json
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,13 @@ class RunFolder:
             yield
 
     def stage(
-        self, name: str, make: Callable[[Path], dict[str, Any] | None], *, key: str, seed: int | None = None
+        self,
+        name: str,
+        make: Callable[[Path], dict[str, Any] | None],
+        *,
+        key: str,
+        seed: int | None = None,
+        theirs: Sequence[str] = (),
     ) -> Path:
         """Return the folder of a finished stage, making it only where that was not done before.
 
@@ -71,6 +78,9 @@ class RunFolder:
             Fingerprint of everything the stage depends on.
         seed
             Recorded in the manifest.
+        theirs
+            Folders inside the stage that people change with other programs. That is no damage, and if the
+            stage has to be made again, what was changed is kept beside it.
         """
         folder = self.path / name
         if self._finished(folder, key):
@@ -79,6 +89,7 @@ class RunFolder:
             return folder
         self.say(f"{name} ..")
         self.log(name, "start")
+        self._keep_aside(folder, theirs)
         started = time.perf_counter()
         with artifacts.new_folder(folder, replaces=artifacts.MANIFEST) as draft:
             summary = make(draft) or {}
@@ -90,7 +101,7 @@ class RunFolder:
                 "seed": seed,
                 "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             }
-            artifacts.seal(draft, kind=f"stage/{name}", provenance=provenance)
+            artifacts.seal(draft, kind=f"stage/{name}", provenance=provenance, theirs=theirs)
         self.log(name, "done", seconds=seconds, summary=summary)
         return folder
 
@@ -110,6 +121,19 @@ class RunFolder:
         )
         with open(self.path / LOG, "a", encoding="utf-8") as stream:
             stream.write(line + "\n")
+
+    def _keep_aside(self, stage: Path, theirs: Sequence[str]) -> None:
+        manifest = stage / artifacts.MANIFEST
+        if not manifest.is_file():
+            return
+        sealed = manifest.stat().st_mtime_ns  # the last that was written
+        for name in theirs:
+            changed = [path for path in (stage / name).rglob("*") if path.stat().st_mtime_ns > sealed]
+            if changed:
+                new = f"{stage.name}-{name.replace('/', '-')}-"
+                aside = self.path / f"{new}{1 + len(list(self.path.glob(new + '*')))}"
+                os.rename(stage / name, aside)
+                self.say(f"{stage.name}: what you changed in {name} is kept in {aside}")
 
     def _finished(self, folder: Path, key: str) -> bool:
         if not folder.exists():

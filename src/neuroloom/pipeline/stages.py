@@ -24,22 +24,27 @@ def sort_stage(
     key: str,
     config: "RunConfig",
     truth: "BaseSorting | None" = None,
+    units: "BaseSorting | None" = None,
 ) -> "BaseSorting":
-    """Sort; leave the sorting, folders for SpikeInterface and Phy, and the agreement with a known truth."""
-    from neuroloom.sorting.export import export_phy, read_sorting
+    """Sort, where no `units` are given; leave them, folders for SpikeInterface and Phy, and the agreement."""
+    from neuroloom.sorting.export import export_phy, read_sorting, write_sorting
     from neuroloom.sorting.quality import analyze
     from neuroloom.sorting.sorter import sort
 
     def make(draft: Path) -> dict[str, Any]:
-        sorting = sort(
-            recording,
-            sorter=config.sorter,
-            motion=config.motion,
-            seed=config.seed,
-            progress=sys.stderr.isatty(),
-            folder=draft / "sorting",
-            work_folder=run.path / "sorting.partial",  # the draft does not outlive a kill
-        )
+        if units is not None:
+            write_sorting(units, draft / "sorting", seed=config.seed)
+            sorting = units
+        else:
+            sorting = sort(
+                recording,
+                sorter=config.sorter,
+                motion=config.motion,
+                seed=config.seed,
+                progress=sys.stderr.isatty(),
+                folder=draft / "sorting",
+                work_folder=run.path / "sorting.partial",  # the draft does not outlive a kill
+            )
         summary = {
             "sorter": sorting.get_annotation("sorter"),
             "n_units": len(sorting.unit_ids),
@@ -53,7 +58,9 @@ def sort_stage(
             summary |= _write_agreement(sorting, truth, draft / "agreement.csv")
         return summary
 
-    folder = run.stage("sorting", make, key=key, seed=config.seed)
+    # People curate there, in Phy and in SpikeInterface-GUI.
+    theirs = ("phy", "analyzer/spikeinterface_gui")
+    folder = run.stage("sorting", make, key=key, seed=config.seed, theirs=theirs)
     return read_sorting(folder / "sorting")
 
 

@@ -62,7 +62,7 @@ def read_truth(path: str | os.PathLike, recording: "BaseRecording") -> "BaseSort
             expected=_FORMATS,
             remedy="save the true units with sorting.save(folder=..)",
         ) from None
-    _refuse_foreign(truth, recording, path)
+    refuse_foreign_units(truth, recording, path)
     return truth
 
 
@@ -104,13 +104,14 @@ def _from_labels(
     return NumpySorting.from_unit_dict([trains], sampling_frequency=rate_hz)
 
 
-def _refuse_foreign(truth: "BaseSorting", recording: "BaseRecording", path: Path) -> None:
+def refuse_foreign_units(truth: "BaseSorting", recording: "BaseRecording", path: Path) -> None:
+    """Raise for units at another rate than the recording's, or with spikes outside it."""
     rate_hz, n_samples = recording.get_sampling_frequency(), recording.get_num_samples(0)
     if abs(truth.get_sampling_frequency() / rate_hz - 1) > 1e-6:
         raise DataError(
             f"{path} is sampled at {truth.get_sampling_frequency():g} Hz",
             expected=f"the recording's {rate_hz:g} Hz",
-            remedy="pass the true units of this recording",
+            remedy="pass the units of this recording",
         )
     trains = [train for train in _trains(truth) if len(train)]
     span = [int(min(train[0] for train in trains)), int(max(train[-1] for train in trains))] if trains else []
@@ -118,7 +119,7 @@ def _refuse_foreign(truth: "BaseSorting", recording: "BaseRecording", path: Path
         raise DataError(
             f"{path} has spikes at samples {span[0]} to {span[1]}",
             expected=f"0 to {n_samples - 1}, the recording's",
-            remedy="pass the true units of this recording",
+            remedy="pass the units of this recording",
         )
 
 

@@ -34,7 +34,7 @@ def write_sorting(
     Parameters
     ----------
     sorting
-        Its numeric unit properties are kept (confidence, quality metrics).
+        Its unit properties that are numbers or text are kept (confidence, quality metrics, labels).
     folder
         The folder to make; one that this function made before is replaced.
     details
@@ -66,6 +66,7 @@ def write_sorting(
             for key in ("sorter", "seed")
             if sorting.get_annotation(key) is not None
         },
+        "labels": _text_properties(sorting),
     }
     arrays = {
         "sample": np.concatenate([*trains, np.empty(0, np.int64)]),
@@ -94,6 +95,15 @@ def _numeric_properties(sorting: "BaseSorting") -> dict[str, np.ndarray]:
     return {name: values for name, values in found.items() if values.dtype.kind in "fiub"}
 
 
+def _text_properties(sorting: "BaseSorting") -> dict[str, list[str]]:
+    found = {name: np.asarray(sorting.get_property(name)) for name in sorting.get_property_keys()}
+    return {
+        name: values.tolist()
+        for name, values in found.items()
+        if values.dtype.kind == "U" and values.ndim == 1
+    }
+
+
 def read_sorting(folder: str | os.PathLike) -> "BaseSorting":
     """Open what `write_sorting` wrote.
 
@@ -115,6 +125,8 @@ def read_sorting(folder: str | os.PathLike) -> "BaseSorting":
         for name, values in artifact.arrays.items():
             if name.startswith(_PROPERTY):
                 sorting.set_property(name.removeprefix(_PROPERTY), values)
+        for name, labels in artifact.document.get("labels", {}).items():
+            sorting.set_property(name, np.array(labels, dtype=np.str_))
     return sorting
 
 
