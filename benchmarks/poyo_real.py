@@ -11,11 +11,11 @@ joint
     m1 recording in its last training minutes; beside the bundled weights without the real sessions,
     a POYO that starts from nothing, and a Wiener filter, on the same minutes.
 
-POYO's settings were chosen on training time alone: rates and unit dropout with seed 0 on m1_stevenson, causally,
-1,250 steps, in the last tenth of the training time (R² .844 with 20, 50, 100 units and .002; .891 with 60, 110,
-171 units, and .895 with .004; .895 and .892 with 100, 140, 171 units); the steps by this program, on each
-recording with seed 0, offline: they are doubled from 1,250 up to 10,000 for as long as R² in that tenth gains
-.005. The same tenth, which no POYO here learns from, decides which of a run's weights are kept.
+POYO's settings were chosen on training time alone: rates and unit dropout with seed 0 on m1_stevenson,
+causally, 1,250 steps, in the last tenth of the training time (R² .844 with 20, 50, 100 units and .002; .891
+with 60, 110, 171 units, .895 with .004 too; .895 and .892 with 100, 140, 171 units); the steps by this
+program, on each recording with seed 0, offline: they are doubled from 1,250 up to 10,000 for as long as R² in
+that tenth gains .005. The same tenth, which no POYO here learns from, decides which weights are kept.
 The velocity of m1_contdata95 has an odd autocorrelation: a model with long memory gains much there, so its
 score says little about decoding.
 
