@@ -10,6 +10,7 @@ from tyro.conf import Positional
 
 from neuroloom.cli import console
 from neuroloom.cli.recordings import RecordingOptions
+from neuroloom.errors import DataError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,12 @@ class Run(RecordingOptions):
     """Decoder; auto adapts the bundled POYO to a two-dimensional velocity, and else is a Wiener filter."""
     sorter: str = "auto"
     """Sorter."""
+    sorting: Path | None = None
+    """Units instead of sorting: a Phy folder as curated, an analyzer folder, or a saved sorting."""
+    curation: Path | None = None
+    """A .json file of SpikeInterface's curation to be applied to --sorting."""
+    keep_labels: tuple[str, ...] = ("good", "mua", "unsorted")
+    """Labels of curated units to keep; without a label a unit is unsorted."""
     motion: str = "none"
     """How to follow a probe that moves along itself: one of SpikeInterface's presets, such as dredge_fast."""
     test_fraction: float = 0.2
@@ -58,11 +65,23 @@ class Run(RecordingOptions):
             skip=self.skip,
             seed=self.seed,
         )
+        recording, units, notes = self.read(), None, []
+        if self.curation is not None and self.sorting is None:
+            raise DataError("--curation without --sorting", expected="the units that were curated",
+                            remedy="pass --sorting FOLDER")  # fmt: skip
+        if self.sorting is not None:
+            from neuroloom.pipeline.given_units import read_given_units
+
+            units, notes = read_given_units(
+                self.sorting, recording, curated=self.curation, keep=self.keep_labels, out=self.out
+            )
         folder = run(
-            self.read(),
+            recording,
             out=self.out,
             behavior=behavior,
             trials=trials,
+            units=units,
+            notes=notes,
             session_id=self.recording.stem,
             subject=self.subject,
             source=str(self.recording),
