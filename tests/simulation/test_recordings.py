@@ -67,6 +67,37 @@ def test_spikes_outside_the_recording_are_refused(times):
         inject([np.array(times)], duration_s=2.0)
 
 
+def test_a_drifting_unit_moves_along_the_probe_and_back_to_where_it_was():
+    times_s = np.arange(0.05, 19.9, 0.1)
+    made = [
+        inject([times_s], probe="linear-16", duration_s=20.0, noise_uv=1e-3, drift_um=drift_um)[0]
+        for drift_um in (0.0, 60.0)
+    ]
+    still, moved = (recording.get_traces() for recording in made)
+    depth_um = made[0].get_channel_locations()[:, 1]
+
+    def centre_um(traces):
+        """Where along the probe each spike is, weighted by its troughs."""
+        samples = np.round(times_s * 30_000).astype(int)
+        troughs = np.array([-traces[sample - 15 : sample + 30].min(axis=0) for sample in samples])
+        return (troughs**2 @ depth_um) / (troughs**2).sum(axis=1)
+
+    assert np.ptp(centre_um(still)) < 1
+    assert np.ptp(centre_um(moved)) > 25
+    assert centre_um(moved)[0] == pytest.approx(centre_um(still)[0], abs=3)
+
+
+def test_drift_leaves_spike_times_and_chunks_as_they_are():
+    recording, truth = inject(TRAINS, duration_s=2.0, drift_um=20.0, seed=4)
+    _, still = inject(TRAINS, duration_s=2.0, seed=4)
+    assert np.array_equal(truth.to_spike_vector(), still.to_spike_vector())
+    whole = recording.get_traces()
+    parts = [recording.get_traces(start_frame=a, end_frame=b) for a, b in ((0, 31_234), (31_234, 60_000))]
+    np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-4)
+    with pytest.raises(DataError, match="drift_um"):
+        inject(TRAINS, duration_s=2.0, drift_um=-1.0)
+
+
 def test_a_height_is_needed_for_every_unit():
     with pytest.raises(DataError, match="1 amplitudes for 2 units"):
         inject(TRAINS, duration_s=2.0, amplitudes_uv=[100.0])

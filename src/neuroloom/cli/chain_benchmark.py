@@ -40,6 +40,9 @@ class ChainBenchmark:
     threshold: float = 4.5
     """Of the threshold crossings, in multiples of a channel's noise."""
 
+    measure: bool = True
+    """Without it only tables, figure and page are written, of the cells that an earlier run has kept."""
+
     def __call__(self) -> None:
         from tqdm import tqdm
 
@@ -68,6 +71,7 @@ class ChainBenchmark:
             self.out,
             session=None if self.hybrid is None else Session.load(self.hybrid),
             config=config,
+            measure=self.measure,
             command=shlex.join(["neuroloom", *sys.argv[1:]]),
             say=tqdm.write,
             quiet=not sys.stderr.isatty(),

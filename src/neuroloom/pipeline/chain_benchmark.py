@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
     from neuroloom.sessions.session import Session
 
-RECORDING = "recording"
+# The voltage at hand, and what a killed sorting had finished.
+RECORDING, SORTING = "recording", "sorting.partial"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +90,7 @@ def run_chain_benchmark(
     *,
     session: "Session | None" = None,
     config: BenchmarkConfig | None = None,
+    measure: bool = True,
     command: str = "",
     say: Callable[[str], None] = lambda _: None,
     quiet: bool = True,
@@ -105,6 +107,8 @@ def run_chain_benchmark(
         Real spike trains and behaviour, to be put into simulated voltage (hybrid recordings).
     config
         Every choice.
+    measure
+        Otherwise only tables, figure and page are written, of the cells that are kept.
     command
         How it was started, for the page.
     say
@@ -115,7 +119,7 @@ def run_chain_benchmark(
     Returns
     -------
     list of Cell
-        One per recording and spike source, in order.
+        One per recording and spike source, in order; without those that are not kept, if not to `measure`.
 
     Raises
     ------
@@ -141,11 +145,13 @@ def run_chain_benchmark(
             bench = _Bench(run, condition, config, part)
             for source in _sources(config, condition):
                 bar.set_postfix_str(f"{condition.name}, {NAMES.get(source, source)}")
-                cells.append(bench.cell(source))
+                if measure or bench.has(source):
+                    cells.append(bench.cell(source))
+                    say(cells[-1].sentence())
                 bar.update()
-                say(cells[-1].sentence())
             shutil.rmtree(run.path / RECORDING, ignore_errors=True)
-            write_costs(cells, run.path, config=dataclasses.asdict(config), command=command)
+            if cells:
+                write_costs(cells, run.path, config=dataclasses.asdict(config), command=command)
     return cells
 
 
@@ -206,24 +212,33 @@ class _Bench:
         folder = self.run.stage(RECORDING, make, key=self.key, seed=self.condition.seed)
         return read_binary_folder(folder / "voltage")
 
+    def _stages(self, source: str) -> tuple[tuple[str, str], tuple[str, str]]:
+        """Return names and keys of a cell's two stages: spikes, and decoding."""
+        config = self.config
+        name = f"{self.condition.name}.{source.replace(':', '+')}"
+        key = artifacts.fingerprint(self.key, source, config.threshold if source == CROSSINGS else None)
+        decoded = artifacts.fingerprint(key, config.model, config.test_fraction, config.target)
+        return (f"{name}.spikes", key), (f"{name}.{config.model}", decoded)
+
+    def has(self, source: str) -> bool:
+        """Return whether a cell is kept."""
+        (spikes, key), (decoding, decoded) = self._stages(source)
+        if not self.run.has(spikes, key=key):
+            return False
+        return bool(self.run.summary(spikes)["failed"]) or self.run.has(decoding, key=decoded)
+
     def cell(self, source: str) -> Cell:
         """Return what a source is worth, from before or measured now."""
-        name = f"{self.condition.name}.{source.replace(':', '+')}"
-        threshold = self.config.threshold if source == CROSSINGS else None
-        key = artifacts.fingerprint(self.key, source, threshold)
+        (name, key), (decoding, decoding_key) = self._stages(source)
         spikes = self.run.stage(
-            f"{name}.spikes", lambda draft: self._find(source, draft), key=key, seed=self.condition.seed
+            name, lambda draft: self._find(source, draft), key=key, seed=self.condition.seed
         )
         found = self.run.summary(spikes.name)
         facts: dict[str, Any] = {"score": None, "metric": "", "failed": found["failed"]}
         decoding_s = 0.0
         if not found["failed"]:
-            model, fraction = self.config.model, self.config.test_fraction
             decoded = self.run.stage(
-                f"{name}.{model}",
-                lambda draft: self._decode(spikes),
-                key=artifacts.fingerprint(key, model, fraction, self.config.target),
-                seed=self.condition.seed,
+                decoding, lambda draft: self._decode(spikes), key=decoding_key, seed=self.condition.seed
             )
             facts = self.run.summary(decoded.name)
             decoding_s = self.run.seconds(decoded.name)
@@ -256,6 +271,7 @@ class _Bench:
                 moves=condition.drift_um > 0,
                 threshold=self.config.threshold,
                 seed=condition.seed,
+                work_folder=self.run.path / SORTING,
             )
         except NeuroloomError as error:
             return {"failed": str(error), "n_units": None, "n_well_detected": None, "mean_accuracy": None,

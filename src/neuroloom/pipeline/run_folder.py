@@ -105,6 +105,10 @@ class RunFolder:
         self.log(name, "done", seconds=seconds, summary=summary)
         return folder
 
+    def has(self, name: str, *, key: str) -> bool:
+        """Return whether a stage is finished, whole, and made from the same."""
+        return self._finished(self.path / name, key)
+
     def summary(self, name: str) -> dict[str, Any]:
         """Return what a finished stage said of itself."""
         return json.loads((self.path / name / "stage.json").read_text())["summary"]

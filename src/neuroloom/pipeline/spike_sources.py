@@ -1,5 +1,6 @@
 """Where the spikes that a decoder reads can come from: the truth, a sorter, or thresholds on channels."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neuroloom.errors import DataError
@@ -61,6 +62,7 @@ def find_spikes(
     moves: bool,
     threshold: float,
     seed: int,
+    work_folder: Path | None = None,
 ) -> "BaseSorting":
     """Return the spikes of a source.
 
@@ -79,6 +81,8 @@ def find_spikes(
         Of the crossings, in multiples of the noise.
     seed
         Of all that is random.
+    work_folder
+        Where simsort keeps what it has finished until all of it is.
 
     Raises
     ------
@@ -96,6 +100,6 @@ def find_spikes(
         return threshold_crossings(recording, threshold=threshold, seed=seed)
     name, _, preset = source.partition(":")
     if name == OURS:
-        return sort(recording, sorter=OURS, motion=preset or "none", seed=seed)
+        return sort(recording, sorter=OURS, motion=preset or "none", seed=seed, work_folder=work_folder)
     with repeatable(seed, "chain benchmark", name):
         return run_native(recording, name, seed=seed, motion=moves)
