@@ -99,6 +99,19 @@ def test_importing_the_package_loads_nothing_heavy():
     assert not HEAVY & set(loaded.split())
 
 
+def test_help_loads_nothing_heavy():
+    code = (
+        "import contextlib, io, sys\n"
+        "from neuroloom.cli import main\n"
+        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
+        "    main(['--help'])\n"
+        "print(*{name.split('.')[0] for name in sys.modules})"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert "tyro" in loaded.split()
+    assert not (HEAVY | {"numpy"}) & set(loaded.split())
+
+
 def test_every_public_name_can_be_imported():
     for name in neuroloom.__all__:
         assert getattr(neuroloom, name) is not None

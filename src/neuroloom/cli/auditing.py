@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from neuroloom.cli import console
-from neuroloom.numpy_files import read_array
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,11 +45,15 @@ class AuditOptions:
         """Return the responses (stimuli, units[, repeats])."""
         import numpy as np
 
+        from neuroloom.numpy_files import read_array
+
         responses = read_array(self.responses)
         return np.swapaxes(responses, 0, 1) if self.units_first and responses.ndim > 1 else responses
 
     def read_groups(self) -> "np.ndarray | None":
         """Return the groups, if there are any."""
+        from neuroloom.numpy_files import read_array
+
         return None if self.groups is None else read_array(self.groups)
 
 
@@ -134,6 +137,7 @@ class AuditArrays(AuditOptions):
     def __call__(self) -> None:
         from neuroloom.auditing.curve import audit
         from neuroloom.auditing.run import find_bottleneck
+        from neuroloom.numpy_files import read_array
 
         curve = audit(
             self.read_responses(),
