@@ -176,6 +176,7 @@ def audit(
         "n_units": responses.shape[1],
         "n_groups": len(np.unique(ids)),
         "n_test": len(held_out),
+        "n_test_groups": len(np.unique(ids[held_out])),
         "n_folds": len(folds),
         "n_draws": n_draws,
         "n_bootstrap": n_bootstrap,

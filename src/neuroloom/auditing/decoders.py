@@ -201,7 +201,7 @@ def audit_decoder(
         "n_sessions": len(sessions),
         "n_units": n_units,
         "n_test": int(usable.sum()),
-        "n_groups": len(np.unique(groups)),
+        "n_test_groups": len(np.unique(groups)),
         "n_draws": n_draws,
         "n_seeds": n_seeds,
         "n_bootstrap": n_bootstrap,

@@ -71,7 +71,13 @@ def audit_section(
 
 def _conditions(curve: "AuditCurve") -> list[Block]:
     """Say what was audited, as far as the curve knows."""
-    names = {"generator": "Generator", "bottleneck": "Bottleneck", "n_units": "Units", "n_test": "Held out"}
+    names = {
+        "generator": "Generator",
+        "bottleneck": "Bottleneck",
+        "n_units": "Units",
+        "n_test": "Held out",
+        "n_test_groups": "Groups resampled for the intervals",
+    }
     items = [(name, str(curve.facts[key])) for key, name in names.items() if curve.facts.get(key) is not None]
     repeated = curve.facts.get("explainable_variance")
     if repeated is not None:
@@ -135,11 +141,11 @@ def _table(curve: "AuditCurve", arms: Mapping[str, Sequence["Score"]], metric: s
     sized = {arm: {row.size: row for row in rows} for arm, rows in arms.items() if rows[-1].size > 0}
     sizes = sorted({size for rows in sized.values() for size in rows})
     first = next(iter(sized), "")
-    bounded = first == BRAIN and CEILING in arms and (RANDOM in arms or MEAN in arms)
+    bounded = BRAIN in sized and CEILING in arms and (RANDOM in arms or MEAN in arms)
     columns = ["Size"]
     for arm in sized:
         columns += [arm.replace("_", " "), *(["95 % interval"] if arm == first else [])]
-        columns += ["of random to ceiling"] if arm == first and bounded else []
+        columns += ["of random to ceiling"] if arm == BRAIN and bounded else []
     lines = []
     for size in sizes:
         line = [str(size)]
@@ -148,7 +154,7 @@ def _table(curve: "AuditCurve", arms: Mapping[str, Sequence["Score"]], metric: s
             line.append("–" if row is None else written(row.score))
             if arm == first:
                 line.append("–" if row is None else f"{written(row.low)} to {written(row.high)}")
-            if arm == first and bounded:
+            if arm == BRAIN and bounded:
                 share = np.nan if row is None else curve.of_ceiling(metric, size=size)
                 line.append(written(100 * share, 0, unit="%"))
         lines.append(line)
