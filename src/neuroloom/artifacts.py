@@ -20,7 +20,7 @@ from neuroloom import __version__
 from neuroloom.errors import CorruptArtifact, DataError, NeuroloomError
 from neuroloom.fingerprints import file_sha256, fingerprint, to_json
 from neuroloom.manifests import AGAIN, MANIFEST, seal, verify
-from neuroloom.workplaces import draft_of, only_writer_in, refuse_foreign
+from neuroloom.workplaces import draft_of, only_writer_in, refuse_foreign, refuse_full_disk
 
 ARRAYS, DOCUMENT = "arrays.safetensors", "document.json"
 __all__ = [
@@ -206,10 +206,11 @@ def new_folder(folder: Path, *, expected_bytes: int = 0, replaces: str | None = 
     draft = draft_of(folder)
     draft.mkdir()
     try:
-        yield draft
-        for path in draft.rglob("*"):
-            if path.is_file():
-                _fsync(path)
+        with refuse_full_disk(folder.parent):
+            yield draft
+            for path in draft.rglob("*"):
+                if path.is_file():
+                    _fsync(path)
         _put_in_place(draft, folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -234,7 +235,7 @@ def write_bytes(path: str | os.PathLike, data: bytes) -> Path:
     require_space(path.parent, len(data))
     draft = draft_of(path)
     try:
-        with open(draft, "wb") as stream:
+        with refuse_full_disk(path.parent), open(draft, "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())

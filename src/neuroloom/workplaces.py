@@ -1,7 +1,9 @@
 """Folders in which one process works at a time: drafts, locks, and what a killed process left."""
 
 import contextlib
+import errno
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from pathlib import Path
 from neuroloom.errors import DataError
 
 LOCK = ".lock"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def draft_of(path: Path) -> Path:
@@ -45,6 +48,36 @@ def refuse_foreign(folder: Path, *, replaces: str | None) -> None:
             expected="a new or empty folder",
             remedy="choose another name or remove it",
         )
+
+
+@contextlib.contextmanager
+def refuse_full_disk(folder: Path | None = None) -> Iterator[None]:
+    """Turn the word that a disk, a quota or a file's limit is full into an error with a remedy.
+
+    Parameters
+    ----------
+    folder
+        What is written to, where the system does not say it.
+
+    Raises
+    ------
+    DataError
+        Naming the place.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        # HDF5 gives the number in words alone, and NumPy counts what it could not write.
+        words = str(error)
+        told = getattr(error, "errno", None) in _FULL or any(os.strerror(code) in words for code in _FULL)
+        if not told and not re.search(r"\d+ requested and \d+ written", words):
+            raise
+        place = getattr(error, "filename", None) or folder or "the disk"
+        raise DataError(
+            f"{place} ran full while it was written to",
+            expected="room for what is made; what was there before is still there",
+            remedy="free some space and run the same command again: it goes on from what is finished",
+        ) from error
 
 
 @contextlib.contextmanager

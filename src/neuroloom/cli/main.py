@@ -19,6 +19,7 @@ from neuroloom.cli.simulation import SimulateCorpus, SimulateLibrary, SimulateRe
 from neuroloom.cli.streaming import Stream
 from neuroloom.cli.watching import Watch
 from neuroloom.errors import NeuroloomError
+from neuroloom.workplaces import refuse_full_disk
 
 DESCRIPTION = (
     "From a neural recording's voltage to a decoder you can trust. "
@@ -35,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not debug:
             # What the user must know is a finding or an error; libraries' own warnings would bury it.
             warnings.simplefilter("ignore")
-        return verb() or 0
+        with refuse_full_disk():
+            return verb() or 0
     except NeuroloomError as error:
         if debug:
             raise

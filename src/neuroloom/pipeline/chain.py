@@ -20,7 +20,9 @@ from neuroloom.pipeline import pages, stages
 from neuroloom.pipeline.decode_stage import decode_stage
 from neuroloom.pipeline.dynamics_stage import dynamics_stage, has_dynamics
 from neuroloom.pipeline.fingerprints import recording_fingerprint, sorting_fingerprint
+from neuroloom.pipeline.nwb_results import write_results
 from neuroloom.pipeline.run_folder import RunFolder
+from neuroloom.workplaces import refuse_full_disk
 
 if TYPE_CHECKING:
     import pynapple as nap
@@ -77,6 +79,7 @@ def run(
     truth: "BaseSorting | None" = None,
     units: "BaseSorting | None" = None,
     notes: Sequence[Finding] = (),
+    metadata: Mapping[str, Any] | None = None,
     session_id: str = "session",
     subject: str = "unknown",
     source: str = "",
@@ -101,6 +104,9 @@ def run(
         (`neuroloom.pipeline.given_units`).
     notes
         Findings of before, for the page.
+    metadata
+        What only the user knows of session and subject, for ``results.nwb``
+        (`neuroloom.sessions.nwb_metadata`).
     session_id, subject
         Names for the session.
     source, command
@@ -123,13 +129,15 @@ def run(
         If the behaviour has no such target.
     """
     from neuroloom.sessions.checks import check_recording
+    from neuroloom.sessions.nwb_metadata import checked_metadata
 
     config = config or RunConfig()
+    checked_metadata(metadata or {})
     behavior = dict(behavior or {})
     target = choose_target(config.target, behavior, trials) if "decoding" not in config.skip else None
     findings = refuse_errors(check_recording(recording, work_folder=Path(out)))
     run_folder = RunFolder(Path(out), say=say)
-    with run_folder.locked():
+    with refuse_full_disk(run_folder.path), run_folder.locked():
         data = recording_fingerprint(recording)
         about = {
             "source": source,
@@ -160,6 +168,9 @@ def run(
                 dynamics_stage(run_folder, session, target, key=key, config=config)
             if "audit" not in config.skip:
                 stages.audit_stage(run_folder, session, target, key=key, config=config)
+        write_results(
+            run_folder, session, about=about, rate_hz=recording.get_sampling_frequency(), metadata=metadata
+        )
         page = pages.write_report(run_folder.path, recording=recording, truth=truth, say=say)
         run_folder.log("report", "done", path=str(page))
     return run_folder.path

@@ -5,12 +5,11 @@ trials table. A time support of one stretch goes to the units' ``obs_intervals``
 intervals named ``time_support``.
 """
 
-import contextlib
 import datetime
 import importlib
 import json
 import os
-import uuid
+import shutil
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -28,6 +27,7 @@ from neuroloom.sessions.nwb_metadata import checked_metadata, provenance_text
 from neuroloom.sessions.nwb_reading import OBSERVED, PREFIX, read_open_file, refuse_unreadable
 from neuroloom.sessions.regular_times import describe_times
 from neuroloom.sessions.session import Session
+from neuroloom.workplaces import draft_of, refuse_full_disk
 
 Behavior = nap.Tsd | nap.TsdFrame
 DECODED_SUFFIX, UNKNOWN_SUBJECT = "_decoded", "unknown"
@@ -121,16 +121,17 @@ def write_nwb(
     for series in [*session.behavior.values(), *(decoded or {}).values()]:
         n_bytes += series.t.nbytes + np.asarray(series.values).nbytes
     require_space(path.parent, n_bytes + 2**20)
-    draft = path.parent / f".{path.stem}.{uuid.uuid4().hex[:8]}.draft.nwb"
+    draft = draft_of(path)
+    draft.mkdir()
     try:
-        with pynwb.NWBHDF5IO(draft, "w") as stream:
-            stream.write(content)
-        with open(draft, "rb+") as written:
-            os.fsync(written.fileno())
-        os.replace(draft, path)
+        with refuse_full_disk(path.parent):
+            with pynwb.NWBHDF5IO(draft / path.name, "w") as stream:
+                stream.write(content)
+            with open(draft / path.name, "rb+") as written:
+                os.fsync(written.fileno())
+        os.replace(draft / path.name, path)
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            draft.unlink()
+        shutil.rmtree(draft, ignore_errors=True)
     return path
 
 

@@ -1,6 +1,5 @@
 """Checkpoints that survive: hashed folders of tensors and JSON, the last two kept, nothing unpickled."""
 
-import errno
 import os
 import shutil
 from collections.abc import Mapping
@@ -73,9 +72,9 @@ def save_checkpoint(
             seed=seed,
             data_fingerprint=data_fingerprint,
         )
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
+    except DataError as error:
+        if not isinstance(error.__cause__, OSError):
+            raise  # it was known before anything was written
         raise DataError(
             f"{folder} ran full at step {step}",
             expected=f"room for {sum(array.nbytes for array in arrays.values()):,} bytes",
