@@ -35,6 +35,8 @@ class Run(RecordingOptions):
     """A .json file of SpikeInterface's curation to be applied to --sorting."""
     keep_labels: tuple[str, ...] = ("good", "mua", "unsorted")
     """Labels of curated units to keep; without a label a unit is unsorted."""
+    metadata: Path | None = None
+    """A .yaml or .json file on session and subject for results.nwb, or an .nwb file that has them."""
     motion: str = "none"
     """How to follow a probe that moves along itself: one of SpikeInterface's presets, such as dredge_fast."""
     test_fraction: float = 0.2
@@ -51,6 +53,7 @@ class Run(RecordingOptions):
     def __call__(self) -> None:
         from neuroloom.pipeline.chain import RunConfig, run
         from neuroloom.sessions.behavior_files import read_behavior, read_trials
+        from neuroloom.sessions.nwb_metadata import read_metadata
 
         behavior, trials = read_behavior(self.behavior) if self.behavior else ({}, None)
         if self.trials:
@@ -69,6 +72,8 @@ class Run(RecordingOptions):
         if self.curation is not None and self.sorting is None:
             raise DataError("--curation without --sorting", expected="the units that were curated",
                             remedy="pass --sorting FOLDER")  # fmt: skip
+        # An NWB recording knows them itself.
+        described = self.metadata or (self.recording if self.recording.suffix == ".nwb" else None)
         if self.sorting is not None:
             from neuroloom.pipeline.given_units import read_given_units
 
@@ -82,6 +87,7 @@ class Run(RecordingOptions):
             trials=trials,
             units=units,
             notes=notes,
+            metadata=None if described is None else read_metadata(described),
             session_id=self.recording.stem,
             subject=self.subject,
             source=str(self.recording),
