@@ -21,7 +21,8 @@ from neuroloom.decoding.poyo_adapt import SESSIONS, UNITS
 from neuroloom.decoding.poyo_decoder import PoyoDecoder
 from neuroloom.errors import DataError
 from neuroloom.sessions.session import Session
-from neuroloom.simulation.populations import ReachingSession, Task, simulate_cohort, simulate_reaching
+from neuroloom.simulation.populations import ReachingSession, simulate_cohort, simulate_reaching
+from neuroloom.simulation.reaches import Task
 
 NAME, TARGET = "poyo-reaching-small", "velocity"
 # Animals from here on are never trained on.

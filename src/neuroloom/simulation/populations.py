@@ -7,16 +7,14 @@ animal to animal, it has learned about the code and not about single units.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from neuroloom import seeds
 from neuroloom.errors import DataError
+from neuroloom.simulation.reaches import TRIAL_COLUMNS, Task, kinematics, lay_reaches
 
-Task = Literal["center_out", "random_target"]
-_REACH_CM = 8.0
-_HALF_WORKSPACE_CM = 10.0
 _STEP_S = 0.005
 
 
@@ -185,9 +183,16 @@ def simulate_reaching(
         )
     animal = make_animal(animal, seed=seed) if isinstance(animal, int) else animal
     path = (animal.name, "session", session, task)
-    trials = _reaches(animal, task, duration_s, seeds.stream(seed, *path, "movement"))
+    trials = lay_reaches(
+        task,
+        duration_s=duration_s,
+        mean_speed_cm_s=animal.mean_speed_cm_s,
+        reaction_s=animal.reaction_s,
+        hold_s=animal.hold_s,
+        random=seeds.stream(seed, *path, "movement"),
+    )
     times = (np.arange(round(duration_s * rate_hz)) + 0.5) / rate_hz
-    position, velocity = _kinematics(trials, times)
+    position, velocity = kinematics(trials, times)
     units = _units(animal, n_units, seeds.stream(seed, *path, "units"))
     spikes = _spikes(animal, trials, units, duration_s, seeds.stream(seed, *path, "spikes"))
     return ReachingSession(
@@ -198,7 +203,7 @@ def simulate_reaching(
         times_s=times,
         position_cm=position,
         velocity_cm_s=velocity,
-        trials={name: trials[name] for name in _TRIAL_COLUMNS},
+        trials={name: trials[name] for name in TRIAL_COLUMNS},
         units=units,
     )
 
@@ -242,50 +247,6 @@ def simulate_cohort(
     return sessions
 
 
-_TRIAL_COLUMNS = ("start", "end", "onset", "direction_rad", "direction", "target_x", "target_y")
-
-
-def _reaches(animal: Animal, task: Task, duration_s: float, random: np.random.Generator) -> dict[str, Any]:
-    """Lay trials end to end: wait, reach, hold. Of every movement also its origin and length."""
-    here, now, rows = np.zeros(2), 0.0, []
-    while True:
-        if task == "random_target":
-            target = random.uniform(-_HALF_WORKSPACE_CM, _HALF_WORKSPACE_CM, 2)
-        elif len(rows) % 2:
-            target = np.zeros(2)
-        else:
-            angle = random.integers(8) * np.pi / 4
-            target = _REACH_CM * np.array([np.cos(angle), np.sin(angle)])
-        way = target - here
-        wait = animal.reaction_s * random.gamma(8, 1 / 8)
-        # Longer reaches are faster, as Fitts' law has it.
-        moving = 0.25 + np.linalg.norm(way) / animal.mean_speed_cm_s * random.gamma(40, 1 / 40)
-        end = now + wait + moving + animal.hold_s * random.gamma(8, 1 / 8)
-        if end > duration_s:
-            break
-        direction = float(np.arctan2(way[1], way[0]) % (2 * np.pi))
-        rows.append((now, end, now + wait, moving, *here, *target, direction))
-        here, now = target, end
-    columns = np.array(rows).reshape(-1, 9).T
-    names = ("start", "end", "onset", "moving", "from_x", "from_y", "target_x", "target_y", "direction_rad")
-    trials: dict[str, Any] = dict(zip(names, columns, strict=True))
-    octant = np.round(trials["direction_rad"] / (np.pi / 4)).astype(int) % 8
-    trials["direction"] = np.array(["E", "NE", "N", "NW", "W", "SW", "S", "SE"])[octant]
-    return trials
-
-
-def _kinematics(trials: dict[str, Any], times_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Position and velocity of minimum-jerk movements (Flash & Hogan 1985), each (samples, 2)."""
-    number = np.clip(np.searchsorted(trials["start"], times_s, side="right") - 1, 0, None)
-    moving = trials["moving"][number]
-    phase = np.clip((times_s - trials["onset"][number]) / moving, 0, 1)
-    origin = np.column_stack([trials["from_x"], trials["from_y"]])[number]
-    way = np.column_stack([trials["target_x"], trials["target_y"]])[number] - origin
-    progress = phase**3 * (10 - 15 * phase + 6 * phase**2)
-    pace = 30 * phase**2 * (1 - phase) ** 2 / moving
-    return origin + progress[:, None] * way, pace[:, None] * way
-
-
 def _units(animal: Animal, n_units: int, random: np.random.Generator) -> dict[str, np.ndarray]:
     """Draw tuning; preferred directions are pulled towards the animal's axis."""
     angle = random.uniform(0, 2 * np.pi, n_units)
@@ -314,7 +275,7 @@ def _spikes(
     loading = random.normal(0, animal.noise / np.sqrt(3), (3, n_units))
     trains = []
     for unit in range(n_units):
-        position, velocity = _kinematics(trials, grid + units["lead_s"][unit])
+        position, velocity = kinematics(trials, grid + units["lead_s"][unit])
         preferred = units["preferred_direction_rad"][unit]
         along = velocity @ np.array([np.cos(preferred), np.sin(preferred)])
         speed = np.linalg.norm(velocity, axis=1)
