@@ -1,8 +1,7 @@
 """What decoders use: the bottleneck curves of Wiener, GRU, POYO and EIT on one session, in one figure.
 
-    python examples/continuous_reaching_sessions.py ../shared/data/continuous_reaching --out outputs
-    python benchmarks/decoders_audit.py outputs/m1_stevenson.session --target velocity \\
-        --figure docs/images/what-decoders-use.svg
+    python examples/reaching_sessions.py ../shared/data/reaching --out outputs
+    python benchmarks/decoders_audit.py outputs/mihi_2014-03-03_100ms.session --figure what-decoders-use.svg
 
 Every decoder is audited by `neuroloom.auditing.decoders.audit_decoder` on the same split. It is trained anew
 for every arm and size, so budgets are small (`BUDGETS`); the scores are not the best that a decoder can do. A
@@ -33,14 +32,14 @@ if TYPE_CHECKING:
 # What each decoder is given; everything else is its default.
 BUDGETS: dict[str, dict[str, Any]] = {
     "wiener": {},
-    "gru": {"steps": 200},
+    "gru": {"steps": 100},
     "poyo": {
-        "steps": 150,
+        "steps": 100,
         "batch_size": 16,
         "causal": True,
         "config": {"dim": 32, "depth": 1, "dim_head": 32, "latents_per_step": 4},
     },
-    "eit": {"steps": 150, "batch_size": 16, "config": {"heads": 2, "dim_head": 32}},
+    "eit": {"steps": 100, "batch_size": 16, "config": {"heads": 2, "dim_head": 32}},
 }
 QUICK_STEPS = 5
 NAMES = {"wiener": "Wiener", "gru": "GRU", "poyo": "POYO", "eit": "EIT"}
@@ -54,6 +53,7 @@ def main() -> None:
     parser.add_argument("--target", default="velocity")
     parser.add_argument("--decoders", nargs="+", choices=BUDGETS, default=list(BUDGETS))
     parser.add_argument("--sizes", type=int, nargs="+", default=[1, 2, 5, 10, 20, 50])
+    parser.add_argument("--bin-s", type=float, default=0.1, help="of all decoders")
     parser.add_argument("--test-fraction", type=float, default=0.2)
     parser.add_argument(
         "--out", type=Path, default=Path("outputs/decoders_audit"), help="where curves are kept"
@@ -73,7 +73,7 @@ def main() -> None:
 def run(args: argparse.Namespace) -> None:
     """Audit every decoder, print the table, draw the figure."""
     session = Session.load(args.session)
-    budgets = {name: budget(name, quick=args.quick) for name in args.decoders}
+    budgets = {name: budget(name, bin_s=args.bin_s, quick=args.quick) for name in args.decoders}
     curves = {name: kept_curve(session, name, budgets[name], args) for name in args.decoders}
     finish([row for name, curve in curves.items() for row in rows(name, curve, budgets[name])], args)
     print("\n" + markdown(curves))
@@ -84,9 +84,9 @@ def run(args: argparse.Namespace) -> None:
         print(f"wrote {args.figure}")
 
 
-def budget(name: str, *, quick: bool) -> dict[str, Any]:
+def budget(name: str, *, bin_s: float, quick: bool) -> dict[str, Any]:
     """Return a decoder's options."""
-    options = dict(BUDGETS[name])
+    options = {"bin_s": bin_s, **BUDGETS[name]}
     if quick and "steps" in options:
         options["steps"] = QUICK_STEPS
     return options
