@@ -191,6 +191,15 @@ class Session:
         return read_nwb(path)
 
     @classmethod
+    def from_temporaldata(
+        cls, path: str | os.PathLike, *, spikes: str = "spikes", trials: str = "trials"
+    ) -> "Session":
+        """Read a session from a brainset; see `neuroloom.sessions.temporaldata.read_temporaldata`."""
+        from neuroloom.sessions.temporaldata import read_temporaldata
+
+        return read_temporaldata(path, spikes=spikes, trials=trials)
+
+    @classmethod
     def load(cls, path: str | os.PathLike) -> "Session":
         """Read a session folder or an NWB file; see `neuroloom.sessions.folder.load_session`."""
         from neuroloom.sessions.folder import load_session
