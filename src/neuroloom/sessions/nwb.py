@@ -9,7 +9,6 @@ import datetime
 import importlib
 import json
 import os
-import shutil
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy as np
 import pynapple as nap
 
 from neuroloom import __version__
-from neuroloom.artifacts import require_space
+from neuroloom.artifacts import require_space, write_bytes
 from neuroloom.errors import DataError
 from neuroloom.fingerprints import fingerprint
 from neuroloom.sessions.columns import label_values
@@ -27,7 +26,6 @@ from neuroloom.sessions.nwb_metadata import checked_metadata, provenance_text
 from neuroloom.sessions.nwb_reading import OBSERVED, PREFIX, read_open_file, refuse_unreadable
 from neuroloom.sessions.regular_times import describe_times
 from neuroloom.sessions.session import Session
-from neuroloom.workplaces import draft_of, refuse_full_disk
 
 Behavior = nap.Tsd | nap.TsdFrame
 DECODED_SUFFIX, UNKNOWN_SUBJECT = "_decoded", "unknown"
@@ -102,7 +100,6 @@ def write_nwb(
     DataError
         If a behaviour's name cannot be a name in NWB, `metadata` has unknown names, or the disk is full.
     """
-    pynwb = _untyped("pynwb")
     path = Path(path)
     if path.suffix != ".nwb":
         raise DataError(
@@ -121,18 +118,22 @@ def write_nwb(
     for series in [*session.behavior.values(), *(decoded or {}).values()]:
         n_bytes += series.t.nbytes + np.asarray(series.values).nbytes
     require_space(path.parent, n_bytes + 2**20)
-    draft = draft_of(path)
-    draft.mkdir()
-    try:
-        with refuse_full_disk(path.parent):
-            with pynwb.NWBHDF5IO(draft / path.name, "w") as stream:
-                stream.write(content)
-            with open(draft / path.name, "rb+") as written:
-                os.fsync(written.fileno())
-        os.replace(draft / path.name, path)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return path
+    return write_bytes(path, _image_of(content))
+
+
+def _image_of(content: Any) -> bytes:
+    """Return the bytes of an NWB file, made in memory.
+
+    HDF5 that meets a full disk keeps what it could not write, and ends the process when it is closed later.
+    """
+    h5py, pynwb = _untyped("h5py"), _untyped("pynwb")
+    with (
+        h5py.File("session.nwb", "w", driver="core", backing_store=False) as file,
+        pynwb.NWBHDF5IO(file=file, mode="w") as stream,
+    ):
+        stream.write(content)
+        file.flush()
+        return file.id.get_file_image()
 
 
 def _file_of(
