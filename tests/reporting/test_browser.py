@@ -20,6 +20,47 @@ SMALL_TEXT = """
 }).reduce((least, size) => Math.min(least, size), 99)
 """
 
+# Contrast (WCAG 2.2) of every visible text with what is painted behind it; in drawings that is the figure's
+# card, apart from cells of a matrix, which test_matrix.py computes.
+FAINT_TEXT = """
+(() => {
+  const rgba = text => (text.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map(v => v / 255).map(
+    v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4
+  ).reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const ground = element => {
+    for (let e = element; e; e = e.parentElement) {
+      const colour = rgba(getComputedStyle(e).backgroundColor);
+      if (colour.length < 4 || colour[3] === 1) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const faint = [];
+  for (const element of document.querySelectorAll("body *")) {
+    const own = [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim());
+    if (!own || !element.checkVisibility() || element.matches("title, desc")) continue;
+    const style = getComputedStyle(element);
+    const colour = rgba(element.closest("svg") ? style.fill : style.color);
+    const [dark, bright] = [light(colour), light(ground(element))].sort((a, b) => a - b);
+    const contrast = (bright + 0.05) / (dark + 0.05);
+    const name = `${element.tagName} ${element.textContent.slice(0, 30)}`;
+    if (contrast < 4.5) faint.push(`${name} ${contrast.toFixed(2)}`);
+  }
+  return faint;
+})()
+"""
+CUT_OFF = """
+[...document.querySelectorAll("svg")].filter(s => s.checkVisibility()).flatMap(s => {
+  const box = s.getBoundingClientRect();
+  return [...s.querySelectorAll("text")].filter(t => {
+    const own = t.getBoundingClientRect();
+    return own.width && (own.left < box.left - 2 || own.right > box.right + 2 || own.top < box.top - 2
+      || own.bottom > box.bottom + 2);
+  }).map(t => `${t.textContent} in ${s.querySelector("title").textContent}`);
+})
+"""
+ROLES = ("banner", "navigation", "main")
+
 
 @pytest.fixture(
     params=[(1280, False), (1280, True), (400, False), (400, True)], ids=lambda p: f"{p[0]}-{p[1]}"
@@ -51,6 +92,23 @@ def test_text_in_figures_stays_readable(opened):
     assert opened[0].ask(SMALL_TEXT) >= 8.5
 
 
+def test_all_text_stands_out_from_what_is_behind_it(opened):
+    assert opened[0].ask(FAINT_TEXT) == []
+
+
+def test_no_label_of_a_drawing_is_cut_off(opened):
+    assert opened[0].ask(CUT_OFF) == []
+
+
+def test_wide_tables_scroll_inside_their_card(opened):
+    browser, width, _ = opened
+    wider = browser.ask(
+        "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth).length"
+    )
+    assert (wider > 0) == (width == 400)
+    assert browser.ask("[...document.querySelectorAll('.scroll')].every(e => e.tabIndex === 0)")
+
+
 def test_each_drawing_is_announced_once_with_its_description(opened):
     browser, _, _ = opened
     nodes = browser.call("Accessibility.getFullAXTree")["nodes"]
@@ -77,6 +135,55 @@ def test_the_keyboard_reaches_the_content_first(browser, page):
         browser.call("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)
     assert browser.ask("document.activeElement.getAttribute('href')") == "#content"
     assert browser.ask("document.activeElement.getBoundingClientRect().left") >= 0
+
+
+def test_the_parts_of_the_page_are_landmarks_and_tables_have_names(browser, page):
+    browser.open(page, width=1280)
+    nodes = browser.call("Accessibility.getFullAXTree")["nodes"]
+    by_role = {}
+    for node in nodes:
+        if not node["ignored"]:
+            by_role.setdefault(node["role"]["value"], []).append(node.get("name", {}).get("value", ""))
+    assert all(len(by_role[role]) == 1 for role in ROLES)
+    assert len(by_role["table"]) >= 5
+    assert all(by_role["table"])
+    assert by_role["heading"].count("Summary") == 1
+
+
+def test_whatever_has_the_focus_shows_it(browser, page):
+    browser.open(page, width=1280)
+    seen = set()
+    for _ in range(30):
+        for kind in ("keyDown", "keyUp"):
+            browser.call("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)
+        kind, style, width = browser.ask(
+            "(() => { const e = document.activeElement, s = getComputedStyle(e); "
+            "return [e.tagName, s.outlineStyle, parseFloat(s.outlineWidth)]; })()"
+        )
+        if kind == "BODY":
+            break
+        seen.add(kind)
+        assert style != "none", kind
+        assert width >= 2, kind
+    assert {"A", "DIV"} <= seen
+
+
+def test_on_paper_no_figure_is_cut_in_two_and_no_heading_stands_alone(browser, page):
+    browser.open(page, width=1280)
+    browser.call("Emulation.setEmulatedMedia", media="print", features=[])
+    breaks = browser.ask(
+        "[...document.querySelectorAll('figure, tr, .key > div')].map(e => getComputedStyle(e).breakInside)"
+    )
+    assert set(breaks) == {"avoid"}
+    after = browser.ask(
+        "[...document.querySelectorAll('h2, h3, h4')].map(e => getComputedStyle(e).breakAfter)"
+    )
+    assert set(after) == {"avoid"}
+    # 297 mm less two margins of 16 mm, in CSS pixels: what is taller would be cut in spite of the rule.
+    tallest = browser.ask(
+        "Math.max(...[...document.querySelectorAll('figure')].map(e => e.getBoundingClientRect().height))"
+    )
+    assert tallest < 1000
 
 
 def test_the_page_prints_on_a_few_sheets(browser, page, tmp_path):

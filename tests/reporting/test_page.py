@@ -14,8 +14,10 @@ from neuroloom.reporting.page import (
     Gallery,
     KeyFigure,
     Note,
+    Point,
     Provenance,
     Section,
+    Step,
     Summary,
     Table,
     render_page,
@@ -126,6 +128,7 @@ def test_every_table_names_its_columns_and_rows(html):
     tables = re.findall(r"<table.*?</table>", html, re.S)
     assert len(tables) >= 5
     for table in tables:
+        assert re.search(r"<caption[^>]*>[^<]+</caption>", table)
         assert re.search(r'<th [^>]*scope="col"', table)
         assert all(
             re.search(r'<th [^>]*scope="row"', row) for row in re.findall(r"<tr.*?</tr>", table, re.S)[1:]
@@ -141,6 +144,19 @@ def test_key_figures_of_the_sections_stand_at_the_top(html):
     top = html[: html.index('<h2 id="recording">')]
     for value in ("8 s", "sorted units", "0.90", "decoding R²", "numbers from the brain"):
         assert value in top
+
+
+def test_points_lead_to_their_chapters_and_steps_come_with_their_commands():
+    summary = Summary(
+        "Run",
+        points=[Point("Units", "20 found.", "sorting"), Point("Decoding", "Well.", "decoding")],
+        steps=[Step("Look at them.", "phy template-gui params.py"), Step("Rest.")],
+    )
+    html = render_page(**{**PLAIN, "summary": summary, "sections": [Section("Sorting", "sorting")]})
+    assert '<dt><a href="#sorting">Units</a></dt><dd>20 found.</dd>' in html
+    assert "<dt>Decoding</dt><dd>Well.</dd>" in html  # there is no such chapter to lead to
+    assert "<code>phy template-gui params.py</code>" in html
+    assert html.index("20 found.") < html.index("Look at them.") < html.index('<h2 id="sorting">')
 
 
 def test_equal_input_gives_equal_bytes(page, page_parts):

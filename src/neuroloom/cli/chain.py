@@ -1,6 +1,7 @@
 """Verbs of the whole chain: demo, run, report."""
 
 import shlex
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,22 +135,27 @@ class Report:
         page = write_report(self.folder)
         console.wrote(page, "the report")
         if self.open:
-            webbrowser.open(page.absolute().as_uri())
+            if not webbrowser.open(page.absolute().as_uri()):
+                print(f"there is no browser to show it in; open {page.absolute()} in one, here or elsewhere")
         else:
             console.following(f"neuroloom report {self.folder} --open")
 
 
 def finish(folder: Path) -> None:
     """Print the results of a run, what it wrote, and what to do next."""
-    from neuroloom.pipeline.pages import result_lines
+    from neuroloom.pipeline.pages import next_steps, result_lines
 
-    for line in result_lines(folder):
+    print()
+    for line in result_lines(folder, width=shutil.get_terminal_size().columns):
         print(line)
+    print()
     console.wrote(folder / "report.html", "the report: open it in a browser")
     if (folder / "sorting" / "phy").exists():
-        console.wrote(folder / "sorting" / "phy", "for curation: phy template-gui params.py")
+        phy = folder / "sorting" / "phy"
+        console.wrote(phy, "for curation: phy template-gui params.py, then run --sorting")
     if (folder / "session").exists():
         console.wrote(folder / "session" / "session.nwb", "units and behaviour")
-        console.following(
-            f"neuroloom decode fit --session {folder / 'session' / 'session.session'} --target NAME --out DIR"
-        )
+    for step in next_steps(folder):
+        print(step.text)
+        if step.command:
+            console.following(step.command)

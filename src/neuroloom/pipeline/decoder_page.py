@@ -11,6 +11,7 @@ from neuroloom.decoding.targets import known
 from neuroloom.pipeline.individuals import individuals
 from neuroloom.pipeline.pages import package_versions
 from neuroloom.reporting import sections
+from neuroloom.reporting.decoding.models import model_name
 from neuroloom.reporting.page import Provenance, Section, Summary, write_page
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _decoding(decoder: "Decoder", held_out: "Mapping[str, HeldOut]") -> Section:
         predicted,
         true,
         target=decoder.target,
-        model=decoder.kind.upper() if decoder.kind != "wiener" else "Wiener filter",
+        model=model_name(decoder.kind),
         metric=metric,
         score=score,
         dimension_scores=None if classes else list(drawn.scores.parts.values()),

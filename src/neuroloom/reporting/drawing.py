@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -145,14 +145,27 @@ def end_labels(axes: "Axes", x: float, heights: list[float], names: list[str], c
         )  # fmt: skip
 
 
-def name_lines(axes: "Axes", names: Sequence[str], colors: Sequence[str]) -> None:
-    """Write the names of lines in their colours above the axes, at the right, in place of a legend."""
-    from matplotlib.offsetbox import AnchoredOffsetbox, HPacker, TextArea
+def name_lines(
+    axes: "Axes", names: Sequence[str], colors: Sequence[str], *, dashes: Sequence[Any] | None = None
+) -> None:
+    """Write the names of lines in their colours above the axes, at the right, in place of a legend.
 
-    words = [
-        TextArea(name, textprops={"color": color, "fontsize": 12, "fontweight": "bold"})
-        for name, color in zip(names, colors, strict=True)
-    ]
+    Parameters
+    ----------
+    dashes
+        Line style of each, of which a piece is drawn before the name; None for marks that are no lines.
+    """
+    from matplotlib.lines import Line2D
+    from matplotlib.offsetbox import AnchoredOffsetbox, DrawingArea, HPacker, TextArea
+
+    words = []
+    for index, (name, color) in enumerate(zip(names, colors, strict=True)):
+        word = TextArea(name, textprops={"color": color, "fontsize": 12, "fontweight": "bold"})
+        if dashes is not None:
+            sample = DrawingArea(22, 10)
+            sample.add_artist(Line2D([1, 21], [4, 4], color=color, linewidth=1.8, linestyle=dashes[index]))
+            word = HPacker(children=[sample, word], pad=0, sep=4, align="center")
+        words.append(word)
     row = HPacker(children=[*words], pad=0, sep=10)
     axes.add_artist(
         AnchoredOffsetbox(

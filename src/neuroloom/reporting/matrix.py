@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
+DEEPEST_WRITTEN = 0.42
+
 
 @drawing
 def shaded_matrix(
@@ -34,15 +36,16 @@ def shaded_matrix(
     axes = figure.subplots()
     cell_px = (width_px - 90) / max(n_columns, 1)
     axes.add_patch(Rectangle((0, 0), n_columns, n_rows, facecolor=GRID, alpha=0.5, linewidth=0))
+    written = cell_px >= 26
     for (row, column), value in np.ndenumerate(values):
         if value < 0.03:
             continue
-        alpha = float(min(value, 1))
+        alpha = cell_depth(value, written=written)
         axes.add_patch(Rectangle((column, row), 1, 1, facecolor=BLUE, alpha=alpha, linewidth=0))
-        if cell_px >= 26 and value >= 0.05:
+        if written and value >= 0.05:
             axes.text(
                 column + 0.5, row + 0.52, f"{value:.2f}".lstrip("0"), ha="center", va="center",
-                fontsize=11, color=SURFACE if value > 0.55 else INK,
+                fontsize=11, color=INK,
             )  # fmt: skip
     # Gaps between the cells, all in two paths.
     gap = {"color": SURFACE, "linewidth": 2 if cell_px >= 18 else 1}
@@ -58,6 +61,11 @@ def shaded_matrix(
     axes.set_xlabel(column_title)
     value_label(axes, row_title)
     return figure
+
+
+def cell_depth(value: float, *, written: bool) -> float:
+    """Return the opacity of a cell; one that is written in stays light enough for it, in both themes."""
+    return float(min(value, 1)) * (DEEPEST_WRITTEN if written else 1.0)
 
 
 def _name_cells(axis: "Axis", names: list, *, cell_px: float) -> None:

@@ -101,6 +101,23 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Point:
+    """One line of the summary, and the chapter that says more: ``Point("Units", "20 found.", "sorting")``."""
+
+    label: str
+    text: str
+    anchor: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What to do next, with the command for it where there is one."""
+
+    text: str
+    command: str = ""
+
+
+@dataclass(frozen=True)
 class Summary:
     """What a reader in a hurry takes away.
 
@@ -114,12 +131,18 @@ class Summary:
         A short paragraph.
     key_figures
         ``None`` takes those of the sections, in order.
+    points
+        What was found, one line per chapter; the link is left out where the page has no such chapter.
+    steps
+        What to do next, in order.
     """
 
     title: str
     subtitle: str = ""
     sentences: Sequence[str] = ()
     key_figures: Sequence[KeyFigure] | None = None
+    points: Sequence[Point] = ()
+    steps: Sequence[Step] = ()
 
 
 @dataclass(frozen=True)
@@ -176,12 +199,12 @@ def render_page(
     key_figures = summary.key_figures
     if key_figures is None:
         key_figures = [figure for section in sections for figure in section.key_figures]
-    gravest_first = sorted(findings, key=lambda finding: ("error", "warning", "info").index(finding.level))
     return environment.get_template("page.html.j2").render(
         summary=summary,
         key_figures=key_figures,
         sections=sections,
-        findings=gravest_first,
+        findings=gravest_first(findings),
+        chapters={*(section.anchor for section in sections), "findings", "provenance"},
         provenance=provenance,
         config_rows=list(_flat(json.loads(to_json(dict(provenance.config))))),
         light=css_variables("light"),
@@ -203,6 +226,11 @@ def write_page(
     """Write ``report.html`` into `folder` atomically and return its path."""
     page = render_page(summary=summary, sections=sections, provenance=provenance, findings=findings)
     return write_text(Path(folder) / PAGE, page)
+
+
+def gravest_first(findings: Sequence[Finding]) -> list[Finding]:
+    """Return findings with errors first, then warnings, then notes; else in their order."""
+    return sorted(findings, key=lambda finding: ("error", "warning", "info").index(finding.level))
 
 
 class _Inliner:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 PALETTE: dict[str, tuple[str, str]] = {
     "ink": ("#1b2330", "#e7ebf1"),
     "muted": ("#566172", "#a4afbe"),
-    "line": ("#a9b2be", "#5a6575"),
+    "line": ("#8b95a3", "#626e7f"),
     "grid": ("#e6e9ee", "#2a323e"),
     "surface": ("#fefefe", "#161b23"),
     "blue": ("#1b71b8", "#84bff7"),
@@ -69,6 +69,15 @@ STYLE: dict[str, Any] = {
     "legend.fontsize": 12,
     "legend.handlelength": 1.4,
 }
+
+
+# Lines of one figure differ in these too: colours alone tell nothing to some readers, nor on grey paper.
+DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.8)), (0, (6, 2, 1.5, 2)), (0, (9, 3)), (0, (3, 1.2)))
+
+
+def dash(index: int) -> Any:
+    """Return the line style of the `index`-th of several lines, repeating after six."""
+    return DASHES[index % len(DASHES)]
 
 
 def hue(index: int) -> str:

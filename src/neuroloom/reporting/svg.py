@@ -65,12 +65,17 @@ def to_svg(figure: "Figure") -> str:
     Palette colours become CSS variables with the light colour as fallback; ids that nothing refers to are
     dropped; paths keep a tenth of a pixel.
     """
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     buffer = io.StringIO()
     with warnings.catch_warnings():
         # The reader's font draws the names; that matplotlib's own lacks a letter does not matter.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         warnings.filterwarnings("ignore", message="Matplotlib currently does not support .* natively")
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        # Figure.savefig would draw twice, the first time only to lay it out, which drawing does anyway.
+        for part in (figure, *figure.axes):
+            part.patch.set_facecolor("none")
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
     text = _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", buffer.getvalue())
     root = ElementTree.fromstring(re.sub(r"<!DOCTYPE[^>]*>", "", text))
     _clean(root)

@@ -33,7 +33,8 @@ def test_every_component_and_start_is_shown(fitted):
     assert any(isinstance(block, Note) for block in section.blocks) == (inputs is None)
     table = next(block for block in section.blocks if isinstance(block, Table))
     assert sum("(won)" in row[0] for row in table.rows) == 1
-    assert [figure.value for figure in section.key_figures] == ["2", "−1.50"]
+    assert [figure.value for figure in section.key_figures] == ["2"]
+    assert section.lead.endswith("Log-likelihood per bin of held-out trials: −1.50.")
 
 
 def test_labels_with_one_value_or_too_many_are_not_drawn(fitted):

@@ -14,11 +14,13 @@ from neuroloom.reporting.drawing import (
     value_label,
 )
 from neuroloom.reporting.numbers import written
-from neuroloom.reporting.palette import BLUE, GRID, HALF, INK, LINE, MUTED, VERMILLION, WIDE
+from neuroloom.reporting.palette import BLUE, GRID, HALF, INK, LINE, MUTED, VERMILLION, WIDE, dash
 from neuroloom.reporting.svg import drawing, new_figure, shorten
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from neuroloom.reporting.decoding.conditions import Grouping
 
 LOSS_COLORS = (BLUE, VERMILLION, INK)
 
@@ -48,13 +50,15 @@ def predicted_over_true(
     panels = figure.subplots(n_dims, 1, sharex=True, squeeze=False)[:, 0]
     max_points = int(1.5 * width_px)
     for column, axes in enumerate(panels):
-        axes.plot(*thin_envelope(times_s, true[:, column], max_points=max_points), color=INK, linewidth=1.3)
+        # The truth is a broad band under a thin line: they differ without colour too.
+        line = thin_envelope(times_s, true[:, column], max_points=max_points)
+        axes.plot(*line, color=MUTED, alpha=0.7, linewidth=4.5)
         line = thin_envelope(times_s, predicted[:, column], max_points=max_points)
-        axes.plot(*line, color=VERMILLION, linewidth=1.7, alpha=0.9)
+        axes.plot(*line, color=VERMILLION, linewidth=1.4)
         few_values(axes.yaxis, 4)
         axes.grid(axis="y", color=GRID)
         value_label(axes, shorten(names[column], 40))
-    name_lines(panels[0], ["true", "predicted"], [INK, VERMILLION])
+    name_lines(panels[0], ["true (broad)", "predicted (thin)"], [MUTED, VERMILLION])
     panels[-1].set_xlim(times_s[0], times_s[-1])
     few_values(panels[-1].xaxis, int(width_px // 90))
     panels[-1].set_xlabel("Time (s)")
@@ -105,7 +109,7 @@ def score_dots(
         axes.annotate(text, (value if np.isfinite(value) else start, row), xytext=(9 * side, 0), va="center",
                       ha="right" if side < 0 else "left", textcoords="offset points", color=MUTED,
                       fontsize=11)  # fmt: skip
-    axes.set_yticks(rows, [shorten(name, 20) for name in names])
+    axes.set_yticks(rows, [shorten(name, 28) for name in names])
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.axvline(start, color=LINE, linewidth=1)
@@ -137,7 +141,14 @@ def training_loss(steps: np.ndarray, losses: Mapping[str, np.ndarray], *, width_
         values = np.asarray(values, float)
         known = np.isfinite(values)
         x, y = thin_envelope(np.asarray(steps, float)[known], values[known], max_points=600)
-        axes.plot(x, y, color=LOSS_COLORS[index % 3], linewidth=1.6, marker="o" if len(x) == 1 else "")
+        axes.plot(
+            x,
+            y,
+            color=LOSS_COLORS[index % 3],
+            linestyle=dash(index),
+            linewidth=1.6,
+            marker="o" if len(x) == 1 else "",
+        )
     everything = np.concatenate([np.asarray(values, float) for values in losses.values()])
     everything = everything[np.isfinite(everything)]
     if len(everything) and everything.min() > 0 and everything.max() / everything.min() > 20:
@@ -146,6 +157,40 @@ def training_loss(steps: np.ndarray, losses: Mapping[str, np.ndarray], *, width_
     axes.grid(axis="y", color=GRID)
     axes.set_xlabel("Training step")
     few_values(axes.xaxis, 6, whole=True)
-    name_lines(axes, [shorten(name, 14) for name in losses], [LOSS_COLORS[i % 3] for i in range(len(losses))])
+    name_lines(
+        axes,
+        [shorten(name, 14) for name in losses],
+        [LOSS_COLORS[i % 3] for i in range(len(losses))],
+        dashes=[dash(i) for i in range(len(losses))],
+    )
     value_label(axes, "Loss")
+    return figure
+
+
+@drawing
+def condition_errors(grouping: "Grouping", *, width_px: float = HALF) -> "Figure":
+    """Draw the error in each condition as a dot with its interval, and a stroke where a guess would be.
+
+    Parameters
+    ----------
+    grouping
+        From `neuroloom.reporting.decoding.conditions.errors_by_condition`.
+    """
+    conditions = grouping.conditions
+    error, low, high, guess = np.array([(c.error, c.low, c.high, c.guess) for c in conditions]).T
+    figure = new_figure(width_px, 76 + 24 * len(conditions))
+    axes = figure.subplots()
+    rows = np.arange(len(conditions))
+    axes.hlines(rows, low, high, color=BLUE, linewidth=5, alpha=0.3)
+    axes.scatter(error, rows, s=44, color=BLUE, linewidths=0, zorder=3)
+    axes.vlines(guess, rows - 0.32, rows + 0.32, color=VERMILLION, linewidth=1.8)
+    axes.set_yticks(rows, [shorten(c.name, 18) for c in conditions])
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.set_ylim(len(conditions) - 0.4, -0.6)
+    axes.set_xlim(0, 1.06 * float(np.nanmax([*error, *high, *guess])) or 1.0)
+    few_values(axes.xaxis, 5)
+    axes.grid(axis="x", color=GRID)
+    axes.set_xlabel(grouping.measure.capitalize())
+    value_label(axes, shorten(grouping.name, 40))
     return figure

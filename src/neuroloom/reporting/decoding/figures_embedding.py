@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neuroloom.reporting.drawing import few_values, name_lines, points, value_label
-from neuroloom.reporting.palette import GRID, HALF, HUES, LINE, MUTED, hue
+from neuroloom.reporting.palette import GRID, HALF, HUES, LINE, MUTED, dash, hue
 from neuroloom.reporting.svg import drawing, new_figure, shorten
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ def learning_curve(
     figure = new_figure(width_px, width_px * 0.6)
     axes = figure.subplots()
     for index, (steps, scores) in enumerate(curves.values()):
-        axes.plot(steps, scores, color=hue(index), linewidth=1.6, marker="o", markersize=3.5)
+        axes.plot(
+            steps, scores, color=hue(index), linestyle=dash(index), linewidth=1.6, marker="o", markersize=3.5
+        )
     everything = np.concatenate([np.asarray(scores, float) for _, scores in curves.values()])
     low = float(np.nanmin(everything)) if np.isfinite(everything).any() else 0.0
     axes.set_ylim(min(0.0, max(low, -1.0)) - 0.02, 1.0)
@@ -43,7 +45,8 @@ def learning_curve(
     axes.set_xlabel("Step")
     value_label(axes, metric)
     if len(curves) > 1:
-        name_lines(axes, [shorten(name, 20) for name in curves], [hue(index) for index in range(len(curves))])
+        names, order = [shorten(name, 20) for name in curves], range(len(curves))
+        name_lines(axes, names, [hue(i) for i in order], dashes=[dash(i) for i in order])
     return figure
 
 
@@ -90,8 +93,12 @@ def unit_points(
             chosen = places[np.array([group == name for group in groups], dtype=bool)]
             color = hue(index) if index < MAX_SESSIONS else LINE
             points(axes, *chosen.T, color=color, diameter=4.5, alpha=0.8)
-        if 1 < len(names) <= 3:
-            name_lines(axes, [shorten(name, 16) for name in names], [hue(i) for i in range(len(names))])
+            if len(names) > 1 and index < MAX_SESSIONS:
+                # A name in the middle of its points, so that colours are not all there is.
+                middle = tuple(np.median(chosen, axis=0).tolist())
+                axes.annotate(
+                    shorten(name, 16), middle, color=color, fontsize=11, fontweight="bold", ha="center"
+                )
     axes.set_aspect("equal", adjustable="datalim")
     few_values(axes.xaxis, 4)
     few_values(axes.yaxis, 4)

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuroloom.errors import DataError
+from neuroloom.reporting.decoding.conditions import Grouping, errors_by_condition
 from neuroloom.reporting.decoding.figures import (
+    condition_errors,
     predicted_against_true,
     predicted_over_true,
     score_dots,
@@ -19,6 +21,7 @@ from neuroloom.reporting.page import Block, KeyFigure, Note, Section
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pynapple as nap
 
 EXCERPT_S, MAX_DIMENSIONS = 20.0, 3
 
@@ -36,6 +39,8 @@ def decoding_section(
     comparison: Mapping[str, float] | None = None,
     chance: float | None = None,
     losses: "pd.DataFrame | None" = None,
+    trials: "nap.IntervalSet | None" = None,
+    times_s: np.ndarray | None = None,
     lead: str = "",
     anchor: str = "decoding",
     title: str = "Decoding",
@@ -61,6 +66,10 @@ def decoding_section(
         Score without knowledge, where it is known.
     losses
         Columns ``step`` and one per loss (``training``, ``validation``); NaN where not measured.
+    trials
+        Of the session, whose labels tell the conditions of errors apart.
+    times_s
+        When the samples were; by default the times of `true`, where it has any.
     anchor, title
         To be changed when a page has several decoders.
 
@@ -69,7 +78,8 @@ def decoding_section(
     DataError
         If `predicted` and `true` differ in length.
     """
-    times_s, true_values = _times_and_values(true)
+    own_times_s, true_values = _times_and_values(true)
+    times_s = own_times_s if times_s is None else times_s
     _, predicted_values = _times_and_values(predicted)
     if true_values.shape[0] != predicted_values.shape[0]:
         raise DataError(
@@ -86,6 +96,7 @@ def decoding_section(
         blocks += _regression(
             times_s, predicted_values, true_values, _names(true, target), metric, dimension_scores
         )
+    blocks += _conditions(predicted_values, true_values, times_s, target, metric, trials)
     for scores, name in ((session_scores, f"{metric} by session"), (comparison, f"{metric} compared")):
         if scores:
             listed = ", ".join(f"{each} {written(value)}" for each, value in list(scores.items())[:20])
@@ -196,6 +207,42 @@ def _classification(predicted: np.ndarray, true: np.ndarray) -> list[Block]:
             caption=f"Each row sums to one; {counted(len(true), 'held-out sample')}.",
         )
     ]
+
+
+def _conditions(
+    predicted: np.ndarray,
+    true: np.ndarray,
+    times_s: np.ndarray,
+    target: str,
+    metric: str,
+    trials: "nap.IntervalSet | None",
+) -> list[Block]:
+    """Draw the error by trial label, or by direction and size of the truth where there is none."""
+    if "accuracy" in metric.lower():
+        predicted, true = predicted[:, 0], true[:, 0]
+    groupings = errors_by_condition(predicted, true, times_s, target=target, trials=trials)
+    return [
+        half(
+            lambda width_px, grouping=grouping: condition_errors(grouping, width_px=width_px),
+            title=f"Error by {grouping.name}",
+            alt=f"{grouping.measure.capitalize()} by {grouping.name}: "
+            + ", ".join(f"{each.name} {each.error:.3g}" for each in grouping.conditions)
+            + ".",
+            caption=_explained(grouping),
+        )
+        for grouping in groupings
+    ]
+
+
+def _explained(grouping: Grouping) -> str:
+    fewest, most = (f([each.n_blocks for each in grouping.conditions]) for f in (min, max))
+    guess = "most frequent label" if grouping.measure == "share wrong" else "mean"
+    counts = f"{fewest} to {most}" if fewest < most else f"{fewest}"
+    return (
+        f"Dots: {grouping.measure} on held-out samples; bands: its 95 % interval over {grouping.blocks} "
+        f"({counts} each), where there are three or more. Upright strokes: the error of always saying the "
+        f"{guess}. Worst: {grouping.worst.name} ({grouping.worst.error:.3g})."
+    )
 
 
 def _class_name(value: object) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neuroloom.reporting.drawing import few_values, name_lines
-from neuroloom.reporting.palette import BLUE, GRID, HALF, INK, LINE, MUTED, VERMILLION, WIDE, hue
+from neuroloom.reporting.palette import BLUE, GRID, HALF, INK, LINE, MUTED, VERMILLION, WIDE, dash, hue
 from neuroloom.reporting.svg import drawing, new_figure, shorten
 
 if TYPE_CHECKING:
@@ -38,16 +38,23 @@ def impulse_responses(
     for (row, column), axes in np.ndenumerate(panels):
         axes.axhline(0, color=LINE, linewidth=1)
         for component in range(n_components):
-            axes.plot(lags_s, markov[component, :, row, column], color=hue(component), linewidth=1.6)
+            axes.plot(
+                lags_s,
+                markov[component, :, row, column],
+                color=hue(component),
+                linestyle=dash(component),
+                linewidth=1.6,
+            )
         few_values(axes.yaxis, 3)
         few_values(axes.xaxis, 4)
         if column == 0:
             axes.set_ylabel(f"Output {row + 1}")
         if row == 0:
             axes.set_title(shorten(input_names[column], 24), color=MUTED, fontweight="normal")
-    name_lines(
-        panels[0, -1], [str(k + 1) for k in range(n_components)], [hue(k) for k in range(n_components)]
-    )
+    if n_components > 1:
+        ks = range(n_components)
+        names = [str(k + 1) for k in ks]
+        name_lines(panels[0, -1], names, [hue(k) for k in ks], dashes=[dash(k) for k in ks])
     for axes in panels[-1]:
         axes.set_xlabel("After the input (s)")
     return figure

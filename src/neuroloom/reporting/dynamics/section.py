@@ -55,14 +55,20 @@ def dynamics_section(
                 lambda width_px: impulse_responses(markov, bin_s=bin_s, input_names=names, width_px=width_px),
                 title="Impulse responses",
                 alt=f"What a unit of each input does to the outputs over {N_LAGS} bins, for {k} components.",
-                caption="One colour per component. Components can only be compared by these: their states "
-                "are known up to a change of coordinates.",
+                caption="What one unit of input at time 0 does to the outputs (principal axes of the firing "
+                "rates)."
+                + (
+                    " One kind of line per component. Components can only be compared by these: their states "
+                    "are known up to a change of coordinates."
+                    if k > 1
+                    else ""
+                ),
             )
         )
     else:
         blocks.append(Note("The systems have no inputs, so there are no impulse responses."))
     responsibilities = mixture.predict_proba(list(outputs), None if inputs is None else list(inputs))
-    for name, values in (labels or {}).items():
+    for name, values in (labels or {}).items() if k > 1 else ():
         blocks += _by_label(name, np.asarray(values), responsibilities)
     states = mixture.smooth(list(outputs), None if inputs is None else list(inputs))
     component_of = responsibilities.argmax(axis=1)
@@ -74,7 +80,7 @@ def dynamics_section(
                     lambda width_px, A=system.A, own=own, component=component: state_flow(
                         A, own, component=component, width_px=width_px
                     ),
-                    title=f"States of component {component + 1}",
+                    title="States" if k == 1 else f"States of component {component + 1}",
                     alt=f"{len(own)} smoothed trajectories of component {component + 1} and their flow.",
                     caption=f"{len(own)} trials. Arrows: where the system goes from there in one bin.",
                 )
@@ -93,10 +99,10 @@ def dynamics_section(
     key_figures = [
         KeyFigure(str(k), "dynamical system" if k == 1 else "dynamical systems", "over the trials")
     ]
-    if held_out is not None:
-        key_figures.append(KeyFigure(written(held_out), "log-likelihood per bin", "of held-out trials"))
     systems = "One linear dynamical system" if k == 1 else f"A mixture of {k} linear dynamical systems"
     lead = lead or f"{systems} with {counted(mixture.state_dim, 'state')}{' each' if k > 1 else ''}."
+    if held_out is not None:
+        lead += f" Log-likelihood per bin of held-out trials: {written(held_out)}."
     return Section("Dynamics", "dynamics", lead, blocks, key_figures)
 
 
@@ -121,7 +127,11 @@ def _by_label(name: str, values: np.ndarray, responsibilities: np.ndarray) -> li
 
 def _starts(mixture: "MixtureOfLDS") -> Table:
     rows = [
-        [row["init"] + (" (won)" if place == 0 else ""), f"{row['log_likelihood']:,.1f}", str(row["n_iter"])]
+        [
+            row["init"] + (" (won)" if place == 0 else ""),
+            written(row["log_likelihood"], 1),
+            str(row["n_iter"]),
+        ]
         for place, row in enumerate(mixture.init_report_["candidates"])
     ]
     caption = "Log-likelihood after a short EM from each start; the best goes on."

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from neuroloom.reporting.drawing import few_values, name_lines, thin_envelope, ticks, value_label
-from neuroloom.reporting.palette import BLUE, GRID, HALF, INK, WIDE, hue
+from neuroloom.reporting.palette import BLUE, GRID, HALF, INK, WIDE, dash, hue
 from neuroloom.reporting.svg import drawing, new_figure, shorten
 
 if TYPE_CHECKING:
@@ -103,9 +103,10 @@ def _behavior(axes: "Axes", name: str, trace: Trace, *, span_s: tuple[float, flo
     colors = [INK] if n_dims == 1 else [hue(column) for column in range(n_dims)]
     for column, color in enumerate(colors):
         line = thin_envelope(times_s[keep], values[keep, column], max_points=max_points)
-        axes.plot(*line, color=color, linewidth=1.4)
+        axes.plot(*line, color=color, linestyle=dash(column), linewidth=1.4)
     few_values(axes.yaxis, 3)
     more = f" (first {n_dims} of {values.shape[1]} dimensions)" if values.shape[1] > n_dims else ""
     value_label(axes, shorten(name, 40) + more)
     if n_dims > 1 and trace.names:
-        name_lines(axes, [shorten(each, 10) for each in trace.names[:n_dims]], colors)
+        names = [shorten(each, 10) for each in trace.names[:n_dims]]
+        name_lines(axes, names, colors, dashes=[dash(column) for column in range(n_dims)])

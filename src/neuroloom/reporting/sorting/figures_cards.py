@@ -1,13 +1,14 @@
-"""The card of one sorted unit: its waveform, footprint, autocorrelogram and amplitudes."""
+"""The card of one sorted unit (waveform, footprint, autocorrelogram, amplitudes), and how sure all are."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neuroloom.reporting.drawing import bare, points, round_length, thin_envelope, thin_evenly
-from neuroloom.reporting.palette import BLUE, GRID, LINE, MUTED, SMALL
-from neuroloom.reporting.svg import drawing, new_figure
+from neuroloom.reporting.drawing import bare, points, round_length, thin_envelope, thin_evenly, value_label
+from neuroloom.reporting.palette import BLUE, GRID, LINE, MUTED, SMALL, VERMILLION, WIDE
+from neuroloom.reporting.svg import drawing, new_figure, shorten
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,6 +66,45 @@ def unit_card(card: UnitCard, *, width_px: float = SMALL, color: str = BLUE) -> 
     _autocorrelogram(panel(4, 116, width_px - 8, 48), card.spike_times_s, color)
     if has_amplitudes:
         _amplitudes(panel(4, 200, width_px - 8, 40), card, color)
+    return figure
+
+
+@drawing
+def confidence_dots(
+    names: Sequence[object], confidence: np.ndarray, *, sure: float, width_px: float = WIDE
+) -> "Figure":
+    """Draw how far each unit is to be trusted, the surest first; rings, with their names, are below `sure`.
+
+    Parameters
+    ----------
+    names
+        One per unit.
+    confidence
+        (units,) 0 to 1.
+    sure
+        Where the line is.
+    """
+    confidence = np.asarray(confidence, float)
+    order = np.argsort(-confidence, kind="stable")
+    values, rows = confidence[order], np.arange(len(order))
+    figure = new_figure(width_px, 170)
+    axes = figure.subplots()
+    low = values < sure
+    axes.axhline(sure, color=LINE, linewidth=1.2, linestyle=(0, (4, 3)))
+    axes.vlines(rows, 0, values, color=GRID, linewidth=2)
+    axes.scatter(rows[~low], values[~low], s=34, color=BLUE, linewidths=0, zorder=3)
+    axes.scatter(
+        rows[low], values[low], s=38, facecolor="none", edgecolor=VERMILLION, linewidths=1.6, zorder=3
+    )
+    axes.set_xlim(-0.7, len(rows) - 0.3)
+    axes.set_ylim(0, 1.06)
+    axes.set_yticks([0, 0.5, sure, 1])
+    step = max(1, int(np.ceil(len(rows) * 26 / width_px)))
+    named = sorted({*range(0, len(rows), step)})
+    axes.set_xticks(named, [shorten(names[order[row]], 6) for row in named])
+    axes.tick_params(axis="x", length=0)
+    axes.set_xlabel("Unit")
+    value_label(axes, "Confidence")
     return figure
 
 

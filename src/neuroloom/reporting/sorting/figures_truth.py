@@ -26,7 +26,9 @@ def agreement_bars(names: list, accuracy: np.ndarray, *, width_px: float = HALF)
     rows = np.arange(len(order))
     found = accuracy[order] >= 0.8
     axes.barh(rows[found], accuracy[order][found], height=0.62, color=TEAL)
-    axes.barh(rows[~found], accuracy[order][~found], height=0.62, color=VERMILLION)
+    axes.barh(
+        rows[~found], accuracy[order][~found], height=0.6, color="none", edgecolor=VERMILLION, linewidth=1.6
+    )
     if len(order) <= 24:
         axes.set_yticks(rows, [shorten(names[index], 14) for index in order])
         for row, value in zip(rows, accuracy[order], strict=True):
@@ -67,7 +69,7 @@ def unit_calibration(calibration: Calibration, *, width_px: float = HALF) -> "Fi
                 shorten(calibration.unit_ids[index], 8), (confidence[index], precision[index]),
                 xytext=(-7, 0), textcoords="offset points", ha="right", va="center", color=MUTED, fontsize=11,
             )  # fmt: skip
-    name_lines(axes, ["accuracy", "precision"], [BLUE, VERMILLION])
+    name_lines(axes, ["accuracy (dots)", "precision (rings)"], [BLUE, VERMILLION])
     axes.set_xlabel("Confidence of the unit")
     value_label(axes, "True value")
     return figure

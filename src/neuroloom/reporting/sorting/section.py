@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neuroloom.reporting.layout import small
+from neuroloom.reporting.layout import small, wide
 from neuroloom.reporting.numbers import counted, written
 from neuroloom.reporting.page import Block, Figure, Gallery, KeyFigure, Note, Section, Table
 from neuroloom.reporting.palette import hue
 from neuroloom.reporting.sorting.calibration import Calibration
-from neuroloom.reporting.sorting.figures_cards import UnitCard, unit_card
+from neuroloom.reporting.sorting.figures_cards import UnitCard, confidence_dots, unit_card
 from neuroloom.reporting.sorting.overview import Embedding, embedding, example, on_probe
 from neuroloom.reporting.sorting.truth import agreement_blocks, calibration_blocks
 from neuroloom.reporting.sorting.units import Units
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from spikeinterface.core import SortingAnalyzer
 
 MAX_CARDS = 40
+# A unit below it is worth a look before one believes it.
+SURE = 0.8
 
 # Column of SpikeInterface's quality metrics -> heading and decimals.
 _METRICS = {
@@ -69,7 +71,9 @@ def sorting_section(
         A sentence on how the units were found.
     """
     n_units = 0 if analyzer is None else analyzer.get_num_units()
-    key_figures = [KeyFigure(f"{n_units:,}", "sorted units" if n_units != 1 else "sorted unit")]
+    known = [value for value in (unit_confidence or {}).values() if np.isfinite(value)]
+    trust = f"median confidence {written(np.median(known))}" if n_units and known else ""
+    key_figures = [KeyFigure(f"{n_units:,}", "sorted units" if n_units != 1 else "sorted unit", trust)]
     blocks: list[Block] = []
     if analyzer is None or not n_units:
         blocks.append(
@@ -80,6 +84,8 @@ def sorting_section(
         overview = [example(units) or drawn_example, on_probe(units)]
         overview.append(None if spike_map is None else embedding(spike_map, units.ids))
         blocks += [figure for figure in overview if figure is not None]
+        if confidence:
+            blocks.append(_sureness(units, confidence))
         blocks.append(_gallery(units, confidence))
         blocks.append(_table(units, confidence, unit_columns))
     if agreement is not None:
@@ -94,6 +100,21 @@ def sorting_section(
         lead=" ".join(filter(None, [f"{counted(n_units, 'unit').capitalize()} found.", lead])),
         blocks=blocks,
         key_figures=key_figures,
+    )
+
+
+def _sureness(units: Units, confidence: Mapping[object, float]) -> Block:
+    ids = [unit_id for unit_id in units.ids if unit_id in confidence]
+    values = np.array([confidence[unit_id] for unit_id in ids], float)
+    n_doubtful = int((values < SURE).sum())
+    lowest = int(np.nanargmin(values)) if np.isfinite(values).any() else 0
+    return wide(
+        lambda width_px: confidence_dots(ids, values, sure=SURE, width_px=width_px),
+        title="How sure each unit is",
+        alt=f"Confidence of {counted(len(ids), 'unit')}: median {written(np.median(values))}, lowest "
+        f"{written(values[lowest])} of unit {ids[lowest]}; {counted(n_doubtful, 'unit')} below {SURE:g}.",
+        caption="Confidence is the expected share of a unit's spikes that are its own; it does not tell how "
+        f"many were missed. Rings: below {SURE:g}, to be looked at before they are believed.",
     )
 
 
@@ -132,7 +153,11 @@ def _card(units: Units, row: int, confidence: Mapping[object, float]) -> Figure:
         written(units.amplitude(row), 0, unit=units.unit),
     )
     channel = units.channel_ids[card.strongest]
-    trust = f", confidence {written(confidence[units.ids[row]])}" if units.ids[row] in confidence else ""
+    trust = (
+        f", confidence\N{NO-BREAK SPACE}{written(confidence[units.ids[row]])}"
+        if units.ids[row] in confidence
+        else ""
+    )
     return small(
         lambda width_px: unit_card(card, width_px=width_px, color=hue(row)),
         title=f"Unit {units.ids[row]}",

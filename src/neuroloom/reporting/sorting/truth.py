@@ -39,7 +39,7 @@ def agreement_blocks(
                 title="Agreement with the truth",
                 alt=f"Accuracy of each of {counted(len(names), 'true unit')}; mean {mean:.2f}.",
                 caption=f"{n_found} of {len(names)} true units were found with an accuracy of {FOUND} or "
-                f"more (teal). Mean accuracy {mean:.2f}.",
+                f"more (filled bars). Mean accuracy {mean:.2f}.",
             )
         )
     if scores is not None and scores.size and max(scores.shape) <= 80:
