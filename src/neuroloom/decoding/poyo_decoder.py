@@ -113,6 +113,7 @@ class PoyoDecoder(NetworkDecoder):
         mode: Mode = "units",
         steps: int = 300,
         learning_rate: float | None = None,
+        folder: str | os.PathLike | None = None,
     ) -> Self:
         """Learn sessions that were not in training.
 
@@ -129,6 +130,8 @@ class PoyoDecoder(NetworkDecoder):
             Optimizer steps of each stage.
         learning_rate
             Of the embeddings; None takes five times that of training, since nothing else moves.
+        folder
+            Where each stage keeps its log and checkpoints, in a folder of its own name; None keeps none.
 
         Raises
         ------
@@ -138,7 +141,7 @@ class PoyoDecoder(NetworkDecoder):
         if mode not in STAGES:
             modes = ", ".join(map(repr, STAGES))
             raise DataError(f"mode {mode!r}", expected=f"one of {modes}", remedy="pass one of them")
-        self._adaptation = (mode, steps, learning_rate or 5 * self.learning_rate)
+        self._adaptation = (mode, steps, learning_rate or 5 * self.learning_rate, folder)
         return super().adapt(session)
 
     def stream(self, session_id: str, *, start_s: float = -np.inf) -> SpikeStream:
@@ -201,7 +204,7 @@ class PoyoDecoder(NetworkDecoder):
         self._train(data, "all", steps=self.steps, rate=self.learning_rate, folder=folder)
 
     def _adapt(self, parts: dict[str, list[Session]]) -> None:
-        mode, steps, rate = self._adaptation
+        mode, steps, rate, folder = self._adaptation
         known_units, known_sessions = len(self.rows_), len(self.sessions_)
         self._number(parts)
         extend(
@@ -217,7 +220,8 @@ class PoyoDecoder(NetworkDecoder):
         for stage in STAGES[mode]:
             with learning(self.model_, stage, units=units, sessions=sessions):
                 stage_rate = rate if stage == "units" else rate / 10
-                self._train(data, stage, steps=steps, rate=stage_rate, folder=None)
+                own = None if folder is None else Path(folder) / stage
+                self._train(data, stage, steps=steps, rate=stage_rate, folder=own)
 
     def _train(self, data: PoyoData, stage: str, *, steps: int, rate: float, folder: Path | None) -> None:
         validation = held_out = None

@@ -1,5 +1,6 @@
 """The stage that decodes: a decoder, its score on held-out time, and what it is compared with."""
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from neuroloom import artifacts
 from neuroloom.pipeline.run_folder import RunFolder
+from neuroloom.reporting.decoding.models import model_name
 
 if TYPE_CHECKING:
     from spikeinterface import BaseSorting
@@ -33,12 +35,16 @@ def decode_stage(
     """Fit a decoder, score it on held-out time beside a Wiener filter, and from the true units if known."""
 
     def make(draft: Path) -> dict[str, Any]:
-        decoder, held_out, how = learn(session, target, config, folder=draft / "training")
+        training = draft / "training"
+        decoder, held_out, how = learn(session, target, config, folder=training)
+        for checkpoints in list(training.rglob("checkpoints")):  # the finished decoder is saved in full
+            shutil.rmtree(checkpoints)
         decoder.save(draft / "decoder")
         _write_predictions(held_out, draft / "predictions")
         score, metric = held_out.scores.value, held_out.scores.metric
         comparison = {"sorted units": score}
-        lead = f"{decoder.kind} decoder of {target}{how}: {metric} {_spoken(score)} on held-out time"
+        name = model_name(decoder.kind)
+        lead = f"{name} decodes {target}{how}: {metric} {_spoken(score)} on held-out time"
         if truth is not None:
             _, from_truth, _ = learn(_with_units(session, truth), target, config)
             comparison["true units"] = from_truth.scores.value
@@ -80,7 +86,10 @@ def learn(
     minutes = session.duration_s / 60 * (1 - config.test_fraction)
     steps = int(np.clip(round(_STEPS_PER_MINUTE * minutes), _FEWEST_STEPS, _MOST_STEPS))
     held_out = adapt_and_evaluate(
-        bundled, [session], options={"mode": "full", "steps": steps}, test_fraction=config.test_fraction
+        bundled,
+        [session],
+        options={"mode": "full", "steps": steps, "folder": folder},
+        test_fraction=config.test_fraction,
     )
     return bundled, held_out[session.id], " (bundled weights, adapted)"
 

@@ -1,12 +1,14 @@
 """How far a run is, read from its folder while another process works in it."""
 
+import contextlib
 import datetime
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from neuroloom.errors import MissingFile
+from neuroloom.artifacts import load_artifact
+from neuroloom.errors import MissingFile, NeuroloomError
 from neuroloom.pipeline.run_folder import LOG
 from neuroloom.training.journal import read_journal
 from neuroloom.workplaces import is_held
@@ -29,7 +31,7 @@ class StageProgress:
         How long it took, or has taken so far; None where nothing is known.
     summary
         What a finished stage said of itself; of a running one what can be told already: finished ``parts`` of
-        a sorting, ``step`` and ``loss`` (list of float, one per record) of a training.
+        a sorting and ``n_units_so_far``, ``step`` and ``loss`` (list of float, one per record) of a training.
     """
 
     name: str
@@ -59,6 +61,8 @@ def read_progress(folder: Path) -> list[StageProgress]:
         )  # fmt: skip
     last = {record["stage"]: record for record in _this_run(read_journal(folder / LOG))}
     working = is_held(folder)
+    if working and last.get(STAGES[-1], {}).get("event") in _FINISHED:
+        last = {}  # the page is of an earlier run: this one has not come to its first stage
     return [_stage(folder, name, last.get(name), working=working) for name in STAGES]
 
 
