@@ -68,8 +68,13 @@ def test_a_decoder_at_chance_is_called_that_and_the_clock_is_to_be_checked(score
 
 
 def test_what_sorting_cost_is_the_difference_to_the_true_units():
-    assert told(WHOLE)["Cost of sorting"].startswith("Sorting cost 0.05 of R²")
-    assert told(changed(true_unit_score=0.84))["Cost of sorting"].startswith("Sorting cost nothing")
+    assert (
+        told(WHOLE)["Cost of sorting"]
+        == "0.05 of R²: R² 0.85 from the sorted units, 0.90 from the true ones."
+    )
+    assert told(changed(true_unit_score=0.84))["Cost of sorting"].startswith(
+        "None: R² 0.85 from the sorted units"
+    )
     assert "Cost of sorting" not in told(changed(true_unit_score=None))
 
 

@@ -120,11 +120,16 @@ def _so_far(folder: Path, name: str) -> dict[str, Any]:
         return so_far
     if name == "decoding":
         logs = sorted(folder.glob(".decoding.*.draft/training/**/log.jsonl"), key=_age)
-        records = [record for record in (read_journal(logs[-1]) if logs else []) if "loss" in record]
+        records: list[dict[str, Any]] = []
+        with contextlib.suppress(OSError):  # the draft is given its name while it is read
+            records = [record for record in (read_journal(logs[-1]) if logs else []) if "loss" in record]
         if records:
             return {"step": records[-1].get("step"), "loss": [float(record["loss"]) for record in records]}
     return {}
 
 
 def _age(path: Path) -> float:
-    return path.stat().st_mtime
+    try:
+        return path.stat().st_mtime
+    except OSError:  # it has gone since it was found
+        return 0.0

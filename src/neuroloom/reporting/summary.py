@@ -225,9 +225,9 @@ def _cost(outcome: Outcome) -> str:
     if outcome.score is None or outcome.true_unit_score is None:
         return ""
     lost = outcome.true_unit_score - outcome.score
-    what = "nothing" if lost < ALIKE else f"{written(lost)} of {outcome.metric}"
+    what = "None" if lost < ALIKE else f"{written(lost)} of {outcome.metric}"
     return (
-        f"Sorting cost {what}: {outcome.metric} {written(outcome.score)} from the sorted units, "
+        f"{what}: {outcome.metric} {written(outcome.score)} from the sorted units, "
         f"{written(outcome.true_unit_score)} from the true ones."
     )
 
