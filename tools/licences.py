@@ -27,6 +27,7 @@ TEXTS = {
     "Permission is hereby granted, free of charge": "MIT",
     "Apache License": "Apache-2.0",
     "GNU LESSER GENERAL PUBLIC LICENSE": "LGPL",
+    "GNU GENERAL PUBLIC LICENSE Version 3": "GPL-3.0",
     "GNU GENERAL PUBLIC LICENSE": "GPL",
 }
 INTRODUCTION = """\
@@ -35,7 +36,8 @@ INTRODUCTION = """\
 neuroloom is BSD-3-Clause. What it depends on, directly or not, as the packages themselves state it; made by
 `make licences` from what is installed. Packages of the extras `bench`, `docs` and `dev` never reach a user's
 program and are left out. The bundled cells come from Allen Institute morphologies (BSD), the bundled weights
-from simulations of our own. Of `stlpips-pytorch` only weights are read.
+from simulations of our own. Of `stlpips-pytorch` only weights are read. LFPykit, of the extra
+`biophysics` alone, is under the GPL.
 """
 
 
@@ -87,16 +89,15 @@ def closure(extra: str) -> set[str]:
 def licence_of(found: Distribution) -> str:
     """Return the licence that a package's metadata state."""
     said = found.metadata
-    expression = said.get("License-Expression")
-    if expression:
-        return expression
+    if "License-Expression" in said:
+        return said["License-Expression"]
     classified = [
         line.split(" :: ")[-1]
         for line in said.get_all("Classifier") or ()
         if line.startswith("License ::") and line.count(" :: ") > 1
     ]
-    text = (said.get("License") or "").strip()
-    if text and "\n" not in text and len(text) < 60:
+    text = said["License"].strip() if "License" in said else ""
+    if text not in ("", "UNKNOWN") and "\n" not in text and len(text) < 60:
         return text
     if classified:
         return ", ".join(classified)
@@ -106,10 +107,11 @@ def licence_of(found: Distribution) -> str:
 def from_file(found: Distribution) -> str | None:
     """Return what the licence file that comes with a package begins with or says."""
     for path in found.files or ():
-        if re.match(r"(licen[cs]e|copying)", path.name, re.IGNORECASE) and path.locate().is_file():
-            text = Path(str(path.locate())).read_text(errors="replace")
+        place = Path(str(path.locate()))
+        if re.match(r"(licen[cs]e|copying)", path.name, re.IGNORECASE) and place.is_file():
+            text = " ".join(place.read_text(errors="replace").split())
             for sign, name in TEXTS.items():
-                if sign in " ".join(text.split()):
+                if sign in text:
                     return name
     return None
 
@@ -142,7 +144,7 @@ def page(table: list[Row]) -> str:
 
 def main() -> int:
     """Write the page; exit code 1 if the licence of an installed package is not stated."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="What neuroloom depends on, and under which licences.")
     parser.add_argument("--out", type=Path, required=True, help="Markdown file to write")
     chosen = parser.parse_args()
     table = rows()
