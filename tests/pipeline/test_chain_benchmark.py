@@ -192,7 +192,7 @@ def test_the_terminal_table_names_a_recording_once():
 def test_the_verb_prints_the_table_and_what_it_wrote(finished, capsys):
     assert main([*COMMAND, "--out", str(finished)]) == 0
     printed = capsys.readouterr().out
-    assert "| simulated, 20 µV | true spikes | 20 | 1.00 |" in printed
+    assert "| simulated, 20 µV | true spikes | 20 | 1.000 |" in printed
     assert "costs.csv" in printed
     assert {event for _, event in events(finished)[-6:]} == {"kept"}
 

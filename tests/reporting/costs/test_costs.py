@@ -66,7 +66,10 @@ def test_the_section_says_every_number_and_how_many_seeds_there_were():
     assert isinstance(figure, Figure)
     assert isinstance(table, Table)
     assert "2 seeds" in section.lead
-    assert "simulated, 30 µV, drifting by 20 µm, lupin: accuracy 0.60 ± 0.14, score 0.60 ± 0.14" in figure.alt
+    assert (
+        "simulated, 30 µV, drifting by 20 µm, lupin: accuracy 0.600 ± 0.141, score 0.600 ± 0.141"
+        in figure.alt
+    )
     assert len(table.rows) == len(ROWS)
     assert table.columns == columns(ROWS)
     assert table.rows[0][-1] == ""  # the truth loses nothing
@@ -80,5 +83,5 @@ def test_the_figure_stands_alone_as_a_file():
 
 
 def test_a_spread_of_one_value_has_no_deviation():
-    assert Spread.of([0.5]).text() == "0.50"
+    assert Spread.of([0.5]).text() == "0.500"
     assert NOTHING.text() == "–"

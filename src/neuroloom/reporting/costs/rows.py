@@ -5,6 +5,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from neuroloom.reporting.numbers import written
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -40,19 +42,18 @@ class Spread:
             n=len(known),
         )
 
-    def text(self, *, digits: int = 2, with_sd: bool = True) -> str:
+    def text(self, *, digits: int = 3, with_sd: bool = True) -> str:
         """Return the mean, and behind it how far values lie from it.
 
         Examples
         --------
         >>> Spread.of([0.5, 0.7]).text(), Spread.of([0.5]).text(), Spread.of([]).text()
-        ('0.60 ± 0.14', '0.50', '–')
+        ('0.600 ± 0.141', '0.500', '–')
         """
         if self.mean is None:
             return "–"
-        if self.sd is None or not with_sd:
-            return f"{self.mean:.{digits}f}"
-        return f"{self.mean:.{digits}f} ± {self.sd:.{digits}f}"
+        mean = written(self.mean, digits)
+        return mean if self.sd is None or not with_sd else f"{mean} ± {written(self.sd, digits)}"
 
 
 @dataclass(frozen=True)
