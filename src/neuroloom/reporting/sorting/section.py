@@ -154,7 +154,7 @@ def _card(units: Units, row: int, confidence: Mapping[object, float]) -> Figure:
     )
     channel = units.channel_ids[card.strongest]
     trust = (
-        f", confidence\N{NO-BREAK SPACE}{written(confidence[units.ids[row]])}"
+        f", confidence {written(confidence[units.ids[row]])}"
         if units.ids[row] in confidence
         else ""
     )
