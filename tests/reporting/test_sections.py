@@ -168,10 +168,13 @@ def test_a_sorting_without_confidences_shows_none(sorted_section):
 def test_confidences_stand_in_the_table_on_the_cards_and_beside_the_truth(sections):
     section = sections[1]
     assert titles(section) == [
-        "Spikes in the voltage", "Waveforms on the probe", "Map of the spikes", "Units",
-        "Quality of every unit", "Agreement with the truth", "Confidence of units and the truth",
+        "Spikes in the voltage", "Waveforms on the probe", "Map of the spikes", "How sure each unit is",
+        "Units", "Quality of every unit", "Agreement with the truth", "Confidence of units and the truth",
         "Confidence of spikes and the truth",
     ]  # fmt: skip
+    sure = next(block for block in blocks(section, Figure) if block.title == "How sure each unit is")
+    assert "median 0.80, lowest 0.30" in sure.alt
+    assert "2 units below 0.8" in sure.alt
     table = blocks(section, Table)[0]
     assert table.columns[:2] == ["Unit", "Confidence"]
     assert [row[1] for row in table.rows] == ["0.99", "0.90", "0.70", "0.30"]
