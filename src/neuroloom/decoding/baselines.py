@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.utils import ClassifierTags, Tags
 from torch import Tensor, nn
 
 from neuroloom.decoding.eit_trials import TrialArrays, split_groups
@@ -180,8 +181,6 @@ class PopulationClassifier(BaseEstimator):
     (20,)
     """
 
-    _estimator_type = "classifier"
-
     def __init__(
         self,
         kind: Kind = "ndt",
@@ -205,6 +204,11 @@ class PopulationClassifier(BaseEstimator):
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.validation_fraction, self.device = validation_fraction, device
         self.seed, self.quiet = seed, quiet
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.estimator_type, tags.classifier_tags = "classifier", ClassifierTags()
+        return tags
 
     def fit(self, x: Any, y: Any, *, groups: Any = None) -> Self:
         """Learn from trials and their labels; trials of one group are never both learned and decided on.

@@ -3,6 +3,7 @@
 from typing import Any, Self
 
 import numpy as np
+from sklearn.utils import ClassifierTags, RegressorTags, Tags
 
 from neuroloom.decoding import scores
 from neuroloom.decoding.eit_arrays import EITArrays
@@ -51,7 +52,10 @@ class EITClassifier(EITArrays):
     (20, 2)
     """
 
-    _estimator_type = "classifier"
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.estimator_type, tags.classifier_tags = "classifier", ClassifierTags()
+        return tags
 
     def fit(self, x: Any, y: Any, *, groups: Any = None) -> Self:
         """Learn from trials and their labels; trials of one group are never both learned and decided on.
@@ -117,7 +121,10 @@ class EITClassifier(EITArrays):
 class EITRegressor(EITArrays):
     """Predict numbers of trials or individuals; parameters as those of `EITClassifier`."""
 
-    _estimator_type = "regressor"
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.estimator_type, tags.regressor_tags = "regressor", RegressorTags()
+        return tags
 
     def fit(self, x: Any, y: Any, *, groups: Any = None) -> Self:
         """Learn y (trials,) or (trials, outputs); of individuals (trials, individuals) or with outputs.
