@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from neuroloom import Session, __version__
 from neuroloom.errors import CorruptArtifact, DataError, MissingFile
 from neuroloom.sessions.nwb import write_nwb
-from neuroloom.sessions.nwb_metadata import read_metadata, read_provenance
+from neuroloom.sessions.nwb_metadata import metadata_of_recording, read_metadata, read_provenance
 from neuroloom.sessions.regular_times import describe_times, regular_times
 
 METADATA = {
@@ -180,3 +180,13 @@ def test_times_with_a_jump_keep_themselves():
     assert describe_times(np.array([0.0, 1.0, 2.0, 4.0])) is None
     assert describe_times(np.array([0.0, 1.0])) is None
     assert describe_times(np.array([1.0, 1.0, 1.0])) is None
+
+
+def test_what_a_recording_does_not_tell_stops_nothing(tmp_path):
+    path = write_nwb(session(), tmp_path / "a.nwb", metadata=METADATA)
+    told = metadata_of_recording(path)
+    assert told is not None
+    assert told["Subject"]["sex"] == "F"
+    path.write_bytes(path.read_bytes()[:5000])
+    assert metadata_of_recording(path) is None
+    assert metadata_of_recording(tmp_path / "a.raw") is None

@@ -54,7 +54,7 @@ class Run(RecordingOptions):
     def __call__(self) -> None:
         from neuroloom.pipeline.chain import RunConfig, run
         from neuroloom.sessions.behavior_files import read_behavior, read_trials
-        from neuroloom.sessions.nwb_metadata import read_metadata
+        from neuroloom.sessions.nwb_metadata import metadata_of_recording, read_metadata
 
         behavior, trials = read_behavior(self.behavior) if self.behavior else ({}, None)
         if self.trials:
@@ -73,8 +73,7 @@ class Run(RecordingOptions):
         if self.curation is not None and self.sorting is None:
             raise DataError("--curation without --sorting", expected="the units that were curated",
                             remedy="pass --sorting FOLDER")  # fmt: skip
-        # An NWB recording knows them itself.
-        described = self.metadata or (self.recording if self.recording.suffix == ".nwb" else None)
+        metadata = read_metadata(self.metadata) if self.metadata else metadata_of_recording(self.recording)
         if self.sorting is not None:
             from neuroloom.pipeline.given_units import read_given_units
 
@@ -88,7 +87,7 @@ class Run(RecordingOptions):
             trials=trials,
             units=units,
             notes=notes,
-            metadata=None if described is None else read_metadata(described),
+            metadata=metadata,
             session_id=self.recording.stem,
             subject=self.subject,
             source=str(self.recording),

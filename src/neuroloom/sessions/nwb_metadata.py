@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from neuroloom import __version__
-from neuroloom.errors import CorruptArtifact, DataError, MissingFile
+from neuroloom.errors import CorruptArtifact, DataError, MissingFile, NeuroloomError
 from neuroloom.fingerprints import to_json
 
 TEXTS = (
@@ -57,6 +57,18 @@ def read_metadata(path: str | os.PathLike) -> dict[str, dict[str, Any]]:
             remedy="mend it; docs/bring-your-own-data.md has an example",
         ) from None
     return checked_metadata(content, where=str(path))
+
+
+def metadata_of_recording(path: Path) -> dict[str, dict[str, Any]] | None:
+    """Return what a recording's own NWB file holds of it; None where there is none, or an odd one."""
+    if path.suffix == ".nwb":
+        with contextlib.suppress(NeuroloomError):
+            return read_metadata(path)
+    return None
+
+
+def _as_text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def checked_metadata(content: Any, *, where: str = "metadata") -> dict[str, dict[str, Any]]:
@@ -123,7 +135,7 @@ def _of_nwb(path: Path) -> dict[str, dict[str, Any]]:
     with refuse_unreadable(path), _opened(path) as content:
         file = {name: getattr(content, name) for name in KNOWN["NWBFile"]}
         subject = {name: getattr(content.subject, name, None) for name in SUBJECT}
-        lists = {name: list(file[name]) for name in LISTS if file[name] is not None}
+        lists = {name: [_as_text(each) for each in file[name]] for name in LISTS if file[name] is not None}
     found = {"NWBFile": file | lists, "Subject": subject}
     return checked_metadata(
         {table: {name: value for name, value in entries.items() if value is not None}
