@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     from spikeinterface.core import BaseRecording, BaseSorting
 
+
 def run(order: dict[str, Any]) -> None:
     """Sort, and write the sorting and what it cost."""
     from spikeinterface.core import load

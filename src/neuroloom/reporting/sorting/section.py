@@ -153,11 +153,7 @@ def _card(units: Units, row: int, confidence: Mapping[object, float]) -> Figure:
         written(units.amplitude(row), 0, unit=units.unit),
     )
     channel = units.channel_ids[card.strongest]
-    trust = (
-        f", confidence {written(confidence[units.ids[row]])}"
-        if units.ids[row] in confidence
-        else ""
-    )
+    trust = f", confidence {written(confidence[units.ids[row]])}" if units.ids[row] in confidence else ""
     return small(
         lambda width_px: unit_card(card, width_px=width_px, color=hue(row)),
         title=f"Unit {units.ids[row]}",
