@@ -285,7 +285,9 @@ def test_dense_sessions_show_a_shorter_stretch():
 def test_predictions_of_two_dimensions_are_drawn_over_time_and_against_the_truth(session):
     velocity = session.behavior["velocity"]
     section = decoding_section(velocity, velocity, target="velocity", model="Wiener", metric="R²", score=1.0)
-    assert len(blocks(section, Figure)) == 3
+    assert len(blocks(section, Figure)) == 5
+    assert titles(section)[0] == "Predicted and true over time"
+    assert "Error by direction of velocity" in titles(section)
     assert section.key_figures[0].value == "1.00"
 
 
