@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from neuroloom.threads import let_waiting_threads_sleep
+
 # Shared machines stall for seconds at a time; a deadline would test the machine, not the code.
 settings.register_profile("default", deadline=None, max_examples=30, derandomize=True)
 settings.load_profile("default")
@@ -14,6 +16,7 @@ settings.load_profile("default")
 def pytest_configure(config):
     # One thread: results and timings then do not depend on how many cores the machine has.
     os.environ.setdefault("NEUROLOOM_THREADS", "1")
+    let_waiting_threads_sleep()
     os.environ.setdefault("MPLBACKEND", "agg")
 
 

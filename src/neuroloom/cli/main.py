@@ -19,6 +19,7 @@ from neuroloom.cli.simulation import SimulateCorpus, SimulateLibrary, SimulateRe
 from neuroloom.cli.streaming import Stream
 from neuroloom.cli.watching import Watch
 from neuroloom.errors import NeuroloomError
+from neuroloom.threads import let_waiting_threads_sleep
 from neuroloom.workplaces import refuse_full_disk
 
 DESCRIPTION = (
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code: 0 done, 1 a defect, 2 bad input, 130 interrupted."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
+    let_waiting_threads_sleep()
     try:
         verb = _parse([argument for argument in arguments if argument != "--debug"])
         if not debug:
