@@ -27,7 +27,7 @@ def let_waiting_threads_sleep() -> None:
     """Have OpenMP threads that wait for others give up their core; call it before torch is loaded.
 
     By default they spin. On a machine that others use as well, one thread then waits for another that has no
-    core because the first one is spinning on it: small layers became four to eight times slower there, and are
-    at most a fifth slower on an idle machine. ``OMP_WAIT_POLICY`` in the environment has precedence.
+    core because the first one is spinning on it: small layers became four to eight times slower there. On an
+    idle machine sleeping costs them a fifth at most. ``OMP_WAIT_POLICY`` in the environment has precedence.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
