@@ -6,6 +6,7 @@ STAMP := $(VENV)/.installed
 # Those that need nothing but what is here; the others ask for data or templates of other packages.
 BENCHES := windows sorting sorting_parts sorting_ceiling sorting_calibration poyo poyo_transfer eit eit_step molds \
 	brainbits
+
 SOURCES := src tests benchmarks examples tools docs/conf.py
 SPHINX = $(BIN)/python -m sphinx --fresh-env --fail-on-warning --keep-going --quiet docs
 
