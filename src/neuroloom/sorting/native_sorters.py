@@ -8,9 +8,10 @@ import importlib
 import pkgutil
 import tempfile
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuroloom.sorting.other_sorters import SortingFailed, last_words
+from neuroloom.sorting.other_sorters import run_named
 from neuroloom.sorting.spikeinterface_runs import keep_compiled, quiet
 
 if TYPE_CHECKING:
@@ -52,26 +53,15 @@ def run_native(recording: "BaseRecording", name: str, *, seed: int, motion: bool
     SortingFailed
         If the sorter stops with an error of its own.
     """
-    from spikeinterface.core import BaseSorting
-    from spikeinterface.sorters import get_default_sorter_params, run_sorter
-    from spikeinterface.sorters.utils import SpikeSortingError
+    from spikeinterface.sorters import get_default_sorter_params
 
     settings = native_settings(name, recording.get_num_channels(), motion=motion)
     known = get_default_sorter_params(name)
     settings |= {"seed": seed} if "seed" in known else {}
     with quiet(), tempfile.TemporaryDirectory() as folder:
-        try:
-            found = run_sorter(name, recording, folder=f"{folder}/run", verbose=False, **settings)
-        except SpikeSortingError as error:
-            raise SortingFailed(
-                f"{name} stopped with {last_words(error)}",
-                expected="a recording that it can sort",
-                remedy="leave this sorter out",
-            ) from error
-        if not isinstance(found, BaseSorting):
-            raise SortingFailed(
-                f"{name} gave {type(found).__name__}", expected="a sorting", remedy="leave this sorter out"
-            )
+        found = run_named(
+            name, recording, folder=Path(folder) / "run", settings=settings, remedy="leave this sorter out"
+        )
         return found.save(format="memory")
 
 

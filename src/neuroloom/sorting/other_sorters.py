@@ -12,7 +12,7 @@ from neuroloom.sorting.scanning import iterate_chunks
 from neuroloom.sorting.spikeinterface_runs import keep_compiled
 
 if TYPE_CHECKING:
-    from spikeinterface.core import BaseRecording
+    from spikeinterface.core import BaseRecording, BaseSorting
 
 # In units of the noise; also what counts as an event when a recording may hold no spikes at all.
 _THRESHOLD = 5.0
@@ -50,10 +50,8 @@ def run_other(
     SortingFailed
         If the sorter stops with an error of its own.
     """
-    from spikeinterface.core import BaseSorting
     from spikeinterface.preprocessing.whiten import WhitenRecording
-    from spikeinterface.sorters import get_default_sorter_params, run_sorter
-    from spikeinterface.sorters.utils import SpikeSortingError
+    from spikeinterface.sorters import get_default_sorter_params
 
     step_seed = derive(seed, "sort", name, "steps") % 2**31
     jobs = {"n_jobs": n_jobs, "chunk_duration": "1s", "progress_bar": progress}
@@ -74,23 +72,46 @@ def run_other(
     given = whitened
     if name not in _WHITENED:
         given = recording.save(folder=scratch / "prepared", **jobs, verbose=False)
-    try:
-        found = run_sorter(name, given, folder=str(scratch / name), verbose=progress, **options)
-    except SpikeSortingError as error:
-        raise SortingFailed(
-            f"{name} stopped with {last_words(error)}",
-            expected="a recording that it can sort",
-            remedy="use the sorter auto, or look at the recording with `neuroloom check`",
-        ) from error
-    if not isinstance(found, BaseSorting):
-        raise SortingFailed(
-            f"{name} gave {type(found).__name__}", expected="a sorting", remedy="use the sorter auto"
-        )
+    remedy = "use the sorter auto, or look at the recording with `neuroloom check`"
+    found = run_named(name, given, folder=scratch / name, settings=options, remedy=remedy, verbose=progress)
     trains = [np.array(found.get_unit_spike_train(unit_id=one)) for one in found.unit_ids]
     return FoundSpikes.from_trains(trains)
 
 
-def last_words(error: Exception) -> str:
+def run_named(
+    name: str,
+    recording: "BaseRecording",
+    *,
+    folder: Path,
+    settings: dict[str, Any],
+    remedy: str,
+    verbose: bool = False,
+) -> "BaseSorting":
+    """Return what one of SpikeInterface's sorters finds.
+
+    Raises
+    ------
+    SortingFailed
+        With `remedy`, if the sorter stops with an error of its own.
+    """
+    from spikeinterface.core import BaseSorting
+    from spikeinterface.sorters import run_sorter
+    from spikeinterface.sorters.utils import SpikeSortingError
+
+    try:
+        found = run_sorter(name, recording, folder=str(folder), verbose=verbose, **settings)
+    except SpikeSortingError as error:
+        raise SortingFailed(
+            f"{name} stopped with {_last_words(error)}",
+            expected="a recording that it can sort",
+            remedy=remedy,
+        ) from error
+    if not isinstance(found, BaseSorting):
+        raise SortingFailed(f"{name} gave {type(found).__name__}", expected="a sorting", remedy=remedy)
+    return found
+
+
+def _last_words(error: Exception) -> str:
     """Return the line of a sorter's log that says why it stopped."""
     return str(error).split("\n\nSpike sorting failed")[0].strip().rsplit("\n", 1)[-1]
 
