@@ -6,10 +6,11 @@ holds the size and sha256 of every other file, and of its own content. Nothing i
 
 import contextlib
 import datetime
+import inspect
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ ARRAYS, DOCUMENT = "arrays.safetensors", "document.json"
 __all__ = [
     "ARRAYS", "DOCUMENT", "MANIFEST", "Artifact", "bundled_folder", "file_sha256", "fingerprint",
     "load_artifact", "new_folder", "refuse_foreign_content", "require_space", "save_artifact", "seal",
-    "to_json", "verify", "write_bytes", "write_text",
+    "settings_of", "to_json", "verify", "write_bytes", "write_text",
 ]  # fmt: skip
 
 
@@ -131,6 +132,36 @@ def load_artifact(folder: str | os.PathLike, *, kind: str | None = None) -> Arti
             f"{folder} cannot be read ({error})", expected="what save_artifact writes", remedy=AGAIN
         ) from None
     return Artifact(kind=found, document=document, arrays=arrays, provenance=manifest["provenance"])
+
+
+def settings_of(artifact: Artifact, made: Callable[..., Any], *, folder: str | os.PathLike) -> dict[str, Any]:
+    """Return the settings under which an artifact was made, to make the same estimator again.
+
+    Parameters
+    ----------
+    artifact
+        What `load_artifact` returned.
+    made
+        The class that the settings are for.
+    folder
+        Where the artifact is, for the message.
+
+    Raises
+    ------
+    CorruptArtifact
+        If the artifact has none, or one that the class does not know.
+    """
+    settings = artifact.provenance.get("config")
+    remedy = "use the neuroloom version that wrote it"
+    expected = f"settings that {made.__name__} knows"
+    if not isinstance(settings, dict):
+        raise CorruptArtifact(f"{folder} has no settings", expected=expected, remedy=remedy)
+    unknown = set(settings) - set(inspect.signature(made).parameters)
+    if unknown:
+        raise CorruptArtifact(
+            f"{folder} has the settings {', '.join(sorted(unknown))}", expected=expected, remedy=remedy
+        )
+    return settings
 
 
 @contextlib.contextmanager

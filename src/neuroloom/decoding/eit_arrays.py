@@ -1,6 +1,5 @@
 """What the EIT estimators of arrays share: scaling, training, outputs, attention and files."""
 
-import inspect
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,13 +9,13 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 
-from neuroloom.artifacts import fingerprint, load_artifact, refuse_foreign_content, save_artifact
+from neuroloom.artifacts import fingerprint, load_artifact, refuse_foreign_content, save_artifact, settings_of
 from neuroloom.decoding.eit import EIT, Answer, EITConfig
 from neuroloom.decoding.eit_files import eit_config, pack_weights, unpack_weights
 from neuroloom.decoding.eit_predict import AT_ONCE
 from neuroloom.decoding.eit_trials import AXES, TrialArrays, cut, objective, split_groups, together
 from neuroloom.decoding.rows import load_weights, weights_from
-from neuroloom.errors import CorruptArtifact, DataError, NotFitted
+from neuroloom.errors import DataError, NotFitted
 from neuroloom.training.loop import TrainConfig, TrainResult, train
 
 
@@ -86,14 +85,7 @@ class EITArrays(BaseEstimator):
             If it is damaged or holds something else.
         """
         artifact = load_artifact(folder, kind=f"eit/{cls.__name__}")
-        settings = artifact.provenance.get("config") or {}
-        unknown = set(settings) - set(inspect.signature(cls).parameters)
-        if unknown:
-            raise CorruptArtifact(
-                f"{folder} has the settings {', '.join(sorted(unknown))}",
-                expected=f"settings that {cls.__name__} knows",
-                remedy="use the neuroloom version that wrote it",
-            )
+        settings = settings_of(artifact, cls, folder=folder)
         with refuse_foreign_content(folder, expected=f"an {cls.__name__}"):
             estimator = cls(**settings)
             estimator.data_fingerprint_ = artifact.provenance["data_fingerprint"]

@@ -12,7 +12,14 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pynapple as nap
 
-from neuroloom.artifacts import Artifact, fingerprint, load_artifact, refuse_foreign_content, save_artifact
+from neuroloom.artifacts import (
+    Artifact,
+    fingerprint,
+    load_artifact,
+    refuse_foreign_content,
+    save_artifact,
+    settings_of,
+)
 from neuroloom.decoding.comparison import Scores, compare, masked_finding
 from neuroloom.decoding.targets import Target, find_target, require_target, trials_of
 from neuroloom.decoding.units import lost_units, parts_by_id, require_known_units
@@ -279,23 +286,15 @@ def load_decoder(folder: str | os.PathLike) -> Decoder:
     """
     artifact = load_artifact(folder, kind="decoder/")
     kind = artifact.kind.removeprefix("decoder/")
-    settings = artifact.provenance.get("config")
-    remedy = "import the module that defines it, or use the neuroloom version that wrote it"
     try:
         kind_class = decoder_class(kind)
     except DataError as error:
         raise CorruptArtifact(
-            f"{folder} holds a decoder of kind {kind!r}", expected=error.expected, remedy=remedy
+            f"{folder} holds a decoder of kind {kind!r}",
+            expected=error.expected,
+            remedy="import the module that defines it, or use the neuroloom version that wrote it",
         ) from None
-    if not isinstance(settings, dict):
-        raise CorruptArtifact(f"{folder} has no settings", expected="those of a decoder", remedy=remedy)
-    unknown = set(settings) - set(inspect.signature(kind_class).parameters)
-    if unknown:
-        raise CorruptArtifact(
-            f"{folder} has the settings {', '.join(sorted(unknown))}",
-            expected=f"settings that {kind_class.__name__} knows",
-            remedy=remedy,
-        )
+    settings = settings_of(artifact, kind_class, folder=folder)
     with refuse_foreign_content(folder, expected=f"a {kind} decoder"):
         decoder = kind_class(**settings)
         decoder._restore(artifact)
