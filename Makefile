@@ -44,7 +44,7 @@ types: setup
 	$(BIN)/basedpyright
 
 test: lint types
-	$(BIN)/python -m pytest -q --durations=15
+	$(BIN)/python -m pytest -q --durations=15 --numprocesses=auto --maxprocesses=8 --dist=loadfile
 
 test-slow: setup
 	$(BIN)/python -m pytest -q -m slow --timeout=3600

@@ -40,6 +40,10 @@ def events(folder: Path) -> list[tuple[str, str]]:
     return [(line["stage"], line["event"]) for line in lines]
 
 
+def arrays(folder: Path) -> dict[str, bytes]:
+    return {name: data for name, data in contents(folder).items() if name.endswith(".safetensors")}
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -97,14 +101,16 @@ def test_a_rerun_makes_nothing_again(finished):
 
 
 def test_only_what_depends_on_a_lost_stage_is_made_again(finished):
-    before = contents(finished / "decoding" / "predictions")["arrays.safetensors"]
-    shutil.rmtree(finished / "decoding")
+    lost = ("session", "dynamics")  # the first is what all others are made of, the second a mixture of its trials
+    before = {stage: arrays(finished / stage) for stage in lost}
+    for stage in lost:
+        shutil.rmtree(finished / stage)
     run_demo(finished, **OPTIONS)
-    assert events(finished)[-7:] == [
-        ("sorting", "kept"), ("session", "kept"), ("decoding", "start"), ("decoding", "done"),
-        ("dynamics", "kept"), ("audit", "kept"), ("report", "done"),
+    assert events(finished)[-8:] == [
+        ("sorting", "kept"), ("session", "start"), ("session", "done"), ("decoding", "kept"),
+        ("dynamics", "start"), ("dynamics", "done"), ("audit", "kept"), ("report", "done"),
     ]  # fmt: skip
-    assert contents(finished / "decoding" / "predictions")["arrays.safetensors"] == before
+    assert {stage: arrays(finished / stage) for stage in lost} == before
 
 
 def test_the_report_is_written_again_from_the_folder_alone(finished, capsys):

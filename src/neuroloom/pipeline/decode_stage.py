@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 BASELINE, _FUTURE_BINS = "wiener", 6
 # Steps of adapting bundled weights: of the new units' embeddings, and as many more of everything.
 _STEPS_PER_MINUTE, _FEWEST_STEPS, _MOST_STEPS = 75, 150, 1500
+_BATCH_SIZE = 16  # windows a step: as good as twice as many, in half the time
 
 
 def decode_stage(
@@ -83,6 +84,7 @@ def learn(
         model = BASELINE if config.model == "auto" else config.model
         return *_fit(model, session, target, config, config.decoder_options, folder), ""
     bundled.seed = config.seed  # pyright: ignore[reportAttributeAccessIssue]
+    bundled.batch_size = _BATCH_SIZE  # pyright: ignore[reportAttributeAccessIssue]
     minutes = session.duration_s / 60 * (1 - config.test_fraction)
     steps = int(np.clip(round(_STEPS_PER_MINUTE * minutes), _FEWEST_STEPS, _MOST_STEPS))
     held_out = adapt_and_evaluate(
