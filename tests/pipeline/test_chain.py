@@ -101,7 +101,10 @@ def test_a_rerun_makes_nothing_again(finished):
 
 
 def test_only_what_depends_on_a_lost_stage_is_made_again(finished):
-    lost = ("session", "dynamics")  # the first is what all others are made of, the second a mixture of its trials
+    lost = (
+        "session",
+        "dynamics",
+    )  # all others are made of the first, and none of the second
     before = {stage: arrays(finished / stage) for stage in lost}
     for stage in lost:
         shutil.rmtree(finished / stage)

@@ -3,7 +3,14 @@ import pytest
 
 from neuroloom.errors import DataError
 from neuroloom.simulation.probes import make_probe
-from neuroloom.sorting.motion import check_motion, correct_motion, motion_presets
+from neuroloom.simulation.recordings import demo_recording
+from neuroloom.sorting.motion import (
+    check_motion,
+    choose_motion,
+    correct_motion,
+    motion_presets,
+    range_of_motion,
+)
 from neuroloom.sorting.preprocessing import prepare
 from neuroloom.sorting.sorter import sort
 from neuroloom.sorting.spikeinterface_runs import quiet
@@ -50,6 +57,30 @@ def test_the_motion_of_the_probe_is_followed(drifting):
     assert np.std(seen_um - true_um) < 5
 
 
+def test_what_moves_is_told_from_what_does_not(drifting, array_recording):
+    moving = prepare(drifting[0]).recording
+    assert 15 < range_of_motion(moving) < 40  # of 30 um
+    assert choose_motion(moving, "auto") == "dredge_fast"
+    assert choose_motion(moving, "none") == "none"
+    still = demo_recording(probe="columns-32", duration_s=20.0, noise_uv=30.0, seed=1).recording
+    assert range_of_motion(prepare(still).recording) < 2
+    assert choose_motion(prepare(still).recording, "auto") == "none"
+
+
+@pytest.mark.parametrize(
+    ("probe", "n_samples"), [("tetrode", 60_000), ("linear-16", 20_000), ("linear-16", 60_000)]
+)
+def test_where_motion_cannot_be_seen_there_is_none(array_recording, probe, n_samples):
+    n_channels = make_probe(probe).get_contact_count()
+    noise = np.random.default_rng(0).normal(0, 8, (n_samples, n_channels)).astype(np.float32)
+    assert range_of_motion(prepare(array_recording(noise, probe=probe)).recording) == 0.0
+
+
+def test_a_sorting_says_whether_motion_was_followed(array_recording):
+    traces = np.random.default_rng(0).normal(0, 8, (60_000, 16)).astype(np.float32)
+    assert sort(array_recording(traces, probe="linear-16")).get_annotation("motion") == "none"
+
+
 def test_the_same_seed_gives_the_same_voltage(drifting):
     first, second = (
         correct_motion(prepare(drifting[0]).recording, preset="rigid_fast", seed=3).get_traces(
@@ -83,7 +114,7 @@ def test_more_units_of_a_moving_probe_are_found_where_motion_is_followed(driftin
     recording, truth, _ = drifting
     with_motion, without = (
         compare_with_truth(sort(recording, sorter="simsort", motion=motion), truth)["accuracy"].mean()
-        for motion in ("dredge_fast", "none")
+        for motion in ("auto", "none")
     )
     assert with_motion > without
 
@@ -91,7 +122,7 @@ def test_more_units_of_a_moving_probe_are_found_where_motion_is_followed(driftin
 @pytest.mark.parametrize(
     ("probe", "motion", "said"),
     [
-        ("columns-32", "dredged", "motion 'dredged'; expected one of none, dredge, "),
+        ("columns-32", "dredged", "motion 'dredged'; expected one of none, auto, dredge, "),
         (
             "tetrode",
             "dredge",

@@ -38,8 +38,9 @@ class Run(RecordingOptions):
     """Labels of curated units to keep; without a label a unit is unsorted."""
     metadata: Path | None = None
     """A .yaml or .json file on session and subject for results.nwb, or an .nwb file that has them."""
-    motion: str = "none"
-    """How to follow a probe that moves along itself: one of SpikeInterface's presets, such as dredge_fast."""
+    motion: str = "auto"
+    """How to follow tissue that moves along the probe: auto (looks whether it does), none, or a preset of
+    SpikeInterface, such as dredge_fast."""
     test_fraction: float = 0.2
     """The last part of the session, on which the decoder is scored."""
     skip: tuple[Literal["decoding", "dynamics", "audit"], ...] = ()

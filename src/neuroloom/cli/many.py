@@ -29,8 +29,9 @@ class SortMany:
     """Microvolts per unit of raw binaries."""
     sorter: str = "auto"
     """A sorter of SpikeInterface that is installed, or simsort."""
-    motion: str = "none"
-    """How to follow a probe that moves along itself: one of SpikeInterface's presets, such as dredge_fast."""
+    motion: str = "auto"
+    """How to follow tissue that moves along the probe: auto (looks whether it does), none, or a preset of
+    SpikeInterface, such as dredge_fast."""
     phy: bool = True
     """Also export for curation in Phy."""
     jobs: int = 1

@@ -54,8 +54,9 @@ class Sort(RecordingOptions):
     """Folder to write; a rerun resumes."""
     sorter: str = "auto"
     """A sorter of SpikeInterface that is installed, or simsort."""
-    motion: str = "none"
-    """How to follow a probe that moves along itself: one of SpikeInterface's presets, such as dredge_fast."""
+    motion: str = "auto"
+    """How to follow tissue that moves along the probe: auto (looks whether it does), none, or a preset of
+    SpikeInterface, such as dredge_fast."""
     truth: Path | None = None
     """The true units where they are known, saved by SpikeInterface: the page then shows the agreement."""
     phy: bool = True

@@ -40,7 +40,7 @@ class RunConfig:
     sorter
         ``"auto"`` or the name of a sorter.
     motion
-        ``"none"``, or how to follow a probe that moves (`neuroloom.sorting.motion`).
+        How to follow tissue that moves along the probe: ``"auto"`` looks whether it does (`neuroloom.sort`).
     target
         What to decode; None takes the only behaviour or trial label, or else one called ``velocity``.
     model
@@ -60,7 +60,7 @@ class RunConfig:
     """
 
     sorter: str = "auto"
-    motion: str = "none"
+    motion: str = "auto"
     target: str | None = None
     model: str = "auto"
     decoder_options: dict[str, Any] = field(default_factory=dict)

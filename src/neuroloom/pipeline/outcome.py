@@ -51,7 +51,7 @@ def findings_of(folder: Path, about: dict[str, Any]) -> list[Finding]:
     from neuroloom.auditing.curve import AuditCurve
 
     found = list(about["findings"])
-    for stage in ("session", "decoding", "dynamics"):
+    for stage in ("sorting", "session", "decoding", "dynamics"):
         if (folder / stage).exists():
             found += said(folder / stage)["findings"]
     findings = [Finding(**finding) for finding in found]

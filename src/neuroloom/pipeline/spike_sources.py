@@ -35,7 +35,7 @@ def check_sources(sources: list[str]) -> None:
     known = installed_sources()
     for source in sources:
         name, _, preset = source.partition(":")
-        if name not in known or (preset and (name != OURS or preset not in motion_presets())):
+        if name not in known or (preset and (name != OURS or preset not in ("none", *motion_presets()))):
             raise DataError(
                 f"spike source {source!r}",
                 expected=f"one of {', '.join(known)}, or {OURS}:PRESET with a preset of motion correction",
@@ -100,6 +100,6 @@ def find_spikes(
         return threshold_crossings(recording, threshold=threshold, seed=seed)
     name, _, preset = source.partition(":")
     if name == OURS:
-        return sort(recording, sorter=OURS, motion=preset or "none", seed=seed, work_folder=work_folder)
+        return sort(recording, sorter=OURS, motion=preset or "auto", seed=seed, work_folder=work_folder)
     with repeatable(seed, "chain benchmark", name):
         return run_native(recording, name, seed=seed, motion=moves)

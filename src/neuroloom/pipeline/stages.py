@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neuroloom.findings import Finding
 from neuroloom.pipeline.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def sort_stage(
             "sorter": sorting.get_annotation("sorter"),
             "n_units": len(sorting.unit_ids),
             "duration_s": recording.get_total_duration(),
+            "findings": [finding.as_dict() for finding in _moved(sorting)],
         }
         if len(sorting.unit_ids):
             analyzer = analyze(sorting, recording, draft / "analyzer", seed=config.seed)
@@ -62,6 +64,15 @@ def sort_stage(
     theirs = ("phy", "analyzer/spikeinterface_gui")
     folder = run.stage("sorting", make, key=key, seed=config.seed, theirs=theirs)
     return read_sorting(folder / "sorting")
+
+
+def _moved(sorting: "BaseSorting") -> list[Finding]:
+    """Say that the tissue moved and was followed, where `neuroloom.sort` did so."""
+    preset = sorting.get_annotation("motion")
+    if preset in (None, "none"):
+        return []
+    what = f"the tissue moves along the probe; the voltage was shifted back ({preset})"
+    return [Finding("info", what, "sorting", "look at the amplitudes over time for what was not followed")]
 
 
 def session_stage(

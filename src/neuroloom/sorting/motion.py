@@ -10,9 +10,13 @@ from neuroloom.sorting.spikeinterface_runs import keep_compiled, quiet, repeatab
 if TYPE_CHECKING:
     from spikeinterface.core import BaseRecording
 
-NONE = "none"
+NONE, AUTO = "none", "auto"
+BY_DEFAULT = "dredge_fast"  # where auto finds motion
 # Spikes have to be placed along the probe; a tetrode moves out of reach before that shows.
 FEWEST_CHANNELS, SHORTEST_UM = 8, 100.0
+# Less than this along the probe, a neuron's waveform hardly changes, and interpolating would cost more.
+LEAST_UM = 5.0
+_LOOKS, _LOOK_S = 20, 1.0  # evenly spread parts of the recording tell whether there is motion
 # It needs a package that SpikeInterface does not bring, and draws from torch's global generator.
 _LEFT_OUT = ("medicine",)
 # The preset of 0.105 asks for a mode that the method has under another name.
@@ -34,16 +38,16 @@ def check_motion(recording: "BaseRecording", preset: str) -> None:
     recording
         With its probe.
     preset
-        ``"none"``, or one of `motion_presets`.
+        ``"none"``, ``"auto"``, or one of `motion_presets`.
 
     Raises
     ------
     DataError
         If there is no such preset, or the probe has fewer than 8 channels or spans less than 100 um.
     """
-    if preset == NONE:
+    if preset in (NONE, AUTO):
         return
-    if preset not in (known := [NONE, *motion_presets()]):
+    if preset not in (known := [NONE, AUTO, *motion_presets()]):
         raise DataError(
             f"motion {preset!r}", expected=f"one of {', '.join(known)}", remedy="pass one of these names"
         )
@@ -61,6 +65,64 @@ def check_motion(recording: "BaseRecording", preset: str) -> None:
             expected=f"contacts over at least {SHORTEST_UM:g} um along y, the direction of motion",
             remedy=f"pass motion={NONE!r}",
         )
+
+
+def choose_motion(recording: "BaseRecording", preset: str, *, seed: int = 0) -> str:
+    """Return how to follow a probe: for ``"auto"`` ``"dredge_fast"`` where the tissue moves, else ``"none"``.
+
+    Parameters
+    ----------
+    recording
+        From `neuroloom.sorting.preprocessing.prepare`.
+    preset
+        ``"auto"``; all else is returned as it is.
+    seed
+        Of the chunks at which noise is measured.
+    """
+    if preset != AUTO:
+        return preset
+    return BY_DEFAULT if range_of_motion(recording, seed=seed) >= LEAST_UM else NONE
+
+
+def range_of_motion(recording: "BaseRecording", *, seed: int = 0) -> float:
+    """Return by how much the tissue moves along the probe, in um, as up to 20 seconds of a recording tell.
+
+    Slow motion is seen whole, jumps between two of these seconds too; what is over within one is not.
+
+    Parameters
+    ----------
+    recording
+        From `neuroloom.sorting.preprocessing.prepare`.
+    seed
+        Of the chunks at which noise is measured.
+
+    Returns
+    -------
+    float
+        0 where it cannot be told: few channels, a short probe, too few spikes.
+    """
+    from spikeinterface.core import concatenate_recordings
+    from spikeinterface.preprocessing.motion import compute_motion
+
+    try:
+        check_motion(recording, BY_DEFAULT)
+    except DataError:
+        return 0.0
+    length = round(_LOOK_S * recording.get_sampling_frequency())
+    n_looks = min(_LOOKS, recording.get_num_samples(0) // length)
+    if n_looks < 2:
+        return 0.0
+    starts = np.linspace(0, recording.get_num_samples(0) - length, n_looks).astype(np.int64).tolist()
+    looks = concatenate_recordings([recording.frame_slice(start, start + length) for start in starts])
+    keep_compiled()
+    with quiet(), repeatable(seed, "motion", AUTO):
+        try:
+            motion: Any = compute_motion(
+                looks, preset=BY_DEFAULT, n_jobs=1, chunk_duration=f"{_LOOK_S:g}s", progress_bar=False
+            )
+        except Exception:  # estimators fail in ways of their own where there are few spikes
+            return 0.0
+    return max(float(np.ptp(moved, axis=0).max(initial=0.0)) for moved in motion.displacement)
 
 
 def correct_motion(

@@ -18,7 +18,7 @@ from neuroloom import __version__
 from neuroloom.errors import DataError
 from neuroloom.sorting.details import FOLDER, write_details
 from neuroloom.sorting.folders import PREPARED
-from neuroloom.sorting.motion import NONE, check_motion
+from neuroloom.sorting.motion import AUTO, check_motion
 from neuroloom.sorting.sorter import DEVICES, OURS, choose_device, sort_with_details
 from neuroloom.sorting.spikeinterface_runs import quiet
 
@@ -28,7 +28,10 @@ _PARAMETERS: dict[str, tuple[Any, str]] = {
         True,
         "Fill gaps, leave out bad channels, band-pass and reference first; False takes the voltage as it is",
     ),
-    "motion": (NONE, "none, or one of SpikeInterface's presets (neuroloom.sorting.motion.motion_presets())"),
+    "motion": (
+        AUTO,
+        "auto, none, or one of neuroloom.sorting.motion.motion_presets()",
+    ),
     "device": ("auto", f"Where the networks run: {', '.join(DEVICES)}"),
     "seed": (0, "Of everything that is drawn at random"),
     "job_kwargs": ({}, "SpikeInterface's job arguments; n_jobs and progress_bar are used"),
@@ -102,8 +105,7 @@ class SimSortSorter(BaseSorter):
                 expected="a probe",
                 remedy="set one, or let simsort assume neighbouring contacts: apply_preprocessing=True",
             )
-        if params["motion"] != NONE:
-            check_motion(recording, params["motion"])
+        check_motion(recording, params["motion"])
         return params
 
     @classmethod

@@ -18,7 +18,7 @@ from neuroloom.sorting.export import write_sorting
 from neuroloom.sorting.fingerprints import recording_fingerprint, sorter_fingerprint
 from neuroloom.sorting.folders import SILENT
 from neuroloom.sorting.found_spikes import FoundSpikes, as_sorting
-from neuroloom.sorting.motion import NONE, correct_motion
+from neuroloom.sorting.motion import AUTO, NONE, check_motion, choose_motion, correct_motion
 from neuroloom.sorting.other_sorters import SortingFailed, run_other
 from neuroloom.sorting.preprocessing import prepare
 from neuroloom.sorting.spikeinterface_runs import quiet, repeatable
@@ -44,7 +44,7 @@ def sort(
     folder: str | os.PathLike | None = None,
     n_jobs: int = 1,
     progress: bool = False,
-    motion: str = NONE,
+    motion: str = AUTO,
     quality: bool = False,
     device: str = "auto",
     options: "SimSortOptions | None" = None,
@@ -73,8 +73,10 @@ def sort(
     progress
         Whether to show progress bars, on the standard error.
     motion
-        ``"none"``, or one of SpikeInterface's presets for probes that move along themselves, such as
-        ``"dredge_fast"`` (`neuroloom.sorting.motion`).
+        How to follow tissue that moves along the probe: ``"none"``, one of SpikeInterface's presets, or
+        ``"auto"``, which for simsort looks whether there is motion and takes ``"dredge_fast"`` then, and for
+        other sorters is ``"none"`` (`neuroloom.sorting.motion`). What was chosen is the sorting's annotation
+        ``motion``.
     quality
         Whether to measure the units' quality (`neuroloom.sorting.quality.METRICS`), as unit properties.
     device
@@ -102,7 +104,7 @@ def sort(
     name = _known(sorter, options)
     device = choose_device(device)
     target = _replaceable(folder)
-    prepared = _prepared(recording, motion=motion, seed=seed, n_jobs=n_jobs, progress=progress)
+    prepared, motion = _prepared(recording, name, motion=motion, seed=seed, n_jobs=n_jobs, progress=progress)
     if work_folder is None and target is not None:
         work_folder = target.with_name(target.name + ".partial")
     with contextlib.ExitStack() as stack:
@@ -121,7 +123,7 @@ def sort(
             with quiet(), repeatable(seed, "sort", name):
                 found = run_other(prepared, name, scratch, seed=seed, n_jobs=n_jobs, progress=progress)
         sorting, details = as_sorting(found, prepared)
-        sorting.annotate(sorter=name, seed=seed)
+        sorting.annotate(sorter=name, seed=seed, motion=motion)
         if quality:
             _measure_quality(sorting, prepared, seed=seed, n_jobs=n_jobs, progress=progress)
         if target is not None:
@@ -137,7 +139,7 @@ def sort_with_details(
     seed: int = 0,
     n_jobs: int = 1,
     progress: bool = False,
-    motion: str = NONE,
+    motion: str = AUTO,
     device: str = "auto",
     options: "SimSortOptions | None" = None,
 ) -> "tuple[BaseSorting, SortingDetails]":
@@ -151,13 +153,13 @@ def sort_with_details(
         The details' spikes are in the order of the sorting's spike vector.
     """
     device = choose_device(device)
-    prepared = _prepared(recording, motion=motion, seed=seed, n_jobs=n_jobs, progress=progress)
+    prepared, motion = _prepared(recording, OURS, motion=motion, seed=seed, n_jobs=n_jobs, progress=progress)
     with _scratch(prepared, OURS) as scratch:
         found = _simsort(
             prepared, scratch, seed=seed, device=device, options=options, cache=None, progress=progress
         )
     sorting, details = as_sorting(found, prepared)
-    sorting.annotate(sorter=OURS, seed=seed)
+    sorting.annotate(sorter=OURS, seed=seed, motion=motion)
     return sorting, cast(SortingDetails, details)
 
 
@@ -209,12 +211,16 @@ def _known(sorter: str, options: "SimSortOptions | None") -> str:
 
 
 def _prepared(
-    recording: "BaseRecording", *, motion: str, seed: int, n_jobs: int, progress: bool
-) -> "BaseRecording":
+    recording: "BaseRecording", sorter: str, *, motion: str, seed: int, n_jobs: int, progress: bool
+) -> "tuple[BaseRecording, str]":
+    """Return the recording ready to be sorted, and how its motion was followed."""
     prepared = prepare(recording, seed=seed).recording
-    if _silent(prepared):
-        return prepared
-    return correct_motion(prepared, preset=motion, seed=seed, n_jobs=n_jobs, progress=progress)
+    check_motion(prepared, motion)
+    if _silent(prepared) or (motion == AUTO and sorter != OURS):
+        return prepared, NONE if motion == AUTO else motion
+    motion = choose_motion(prepared, motion, seed=seed)
+    corrected = correct_motion(prepared, preset=motion, seed=seed, n_jobs=n_jobs, progress=progress)
+    return corrected, motion
 
 
 def _silent(prepared: "BaseRecording") -> bool:
