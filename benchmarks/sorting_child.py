@@ -36,9 +36,9 @@ def run(order: dict[str, Any]) -> None:
         recording.get_traces(
             start_frame=start, end_frame=min(start + (1 << 18), recording.get_num_samples(0))
         )
-    before_mb, started, cpu = _peak_mb(), time.perf_counter(), _cpu_s()
+    before_mb, started, cpu = peak_mb(), time.perf_counter(), cpu_s()
     found = _sort(order, recording)
-    costs = {"wall_s": time.perf_counter() - started, "cpu_s": _cpu_s() - cpu, "peak_mb": _peak_mb()}
+    costs = {"wall_s": time.perf_counter() - started, "cpu_s": cpu_s() - cpu, "peak_mb": peak_mb()}
     costs |= {"before_mb": before_mb}
     out = Path(order["out"])
     with quiet():
@@ -82,12 +82,13 @@ def _with_weights(order: dict[str, Any], recording: "BaseRecording") -> "BaseSor
     return NumpySorting.from_unit_dict([trains], recording.get_sampling_frequency())
 
 
-def _cpu_s() -> float:
+def cpu_s() -> float:
+    """Return the processor seconds of this process and of those that it started and that have ended."""
     usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
     """Return the largest resident memory of this process or of one that it started, so far."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     status = Path("/proc/self/status")

@@ -1,0 +1,148 @@
+"""How simsort's time and memory grow with minutes, channels and units.
+
+Each row is one sorting in a process of its own, on one thread, of a recording that is simulated while it is
+read (that of `neuroloom demo`: neurons tuned to hand velocity, 30 uV of noise), so that nothing of it has to
+fit in memory or on the disk; what reading it once costs stands beside. The peak is that of the process,
+libraries and simulation included. Nothing is left out between rows but the size that its name says.
+
+    python benchmarks/sorting_growth.py --kept growth.json --figure docs/images/sorting-growth.svg
+    python benchmarks/sorting_growth.py --kept growth.json --hour        # 1 hour of 64 channels, too
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from kept import Kept
+from sorting_child import cpu_s, peak_mb
+from table import Row, conditions, finish
+
+COLOURS = {"minutes": "#0072b2", "channels": "#d55e00", "units": "#009e73"}
+NOISE_UV = 30.0
+
+
+@dataclass(frozen=True)
+class Size:
+    """What is sorted."""
+
+    minutes: float = 2.0
+    channels: int = 32
+    units: int = 20
+
+    def __str__(self) -> str:
+        return f"{self.minutes:g} min, {self.channels} channels, {self.units} units"
+
+
+BASE = Size()
+SIZES = {
+    "minutes": [replace(BASE, minutes=minutes) for minutes in (0.5, 1.0, 2.0, 4.0, 8.0)],
+    "channels": [replace(BASE, channels=channels) for channels in (8, 16, 32, 64)],
+    "units": [replace(BASE, units=units) for units in (5, 10, 20, 40)],
+}
+HOUR = Size(minutes=60.0, channels=64, units=40)
+
+
+def sort_one(size: Size, *, seed: int) -> dict[str, Any]:
+    """Sort in this process, and return what it cost and what was found."""
+    from neuroloom.simulation.recordings import demo_recording
+    from neuroloom.sorting.agreement import compare_with_truth
+    from neuroloom.sorting.sorter import sort
+    from neuroloom.threads import set_threads
+
+    set_threads(1)
+    simulated = demo_recording(
+        probe=f"columns-{size.channels}",
+        n_units=size.units,
+        duration_s=60.0 * size.minutes,
+        noise_uv=NOISE_UV,
+        seed=seed,
+    )
+    recording = simulated.recording
+    second, n_samples = round(recording.get_sampling_frequency()), recording.get_num_samples(0)
+    began = cpu_s()
+    for start in range(0, min(n_samples, 60 * second), second):
+        recording.get_traces(start_frame=start, end_frame=min(start + second, n_samples))
+    reading = (cpu_s() - began) * max(1.0, size.minutes)
+    before_mb, began, wall = peak_mb(), cpu_s(), time.perf_counter()
+    found = sort(recording, sorter="simsort", seed=seed, device="cpu")
+    costs = {"cpu_s": cpu_s() - began, "wall_s": time.perf_counter() - wall, "peak_mb": peak_mb()}
+    accuracy = compare_with_truth(found, simulated.sorting)["accuracy"]
+    told = {"reading_s": reading, "before_mb": before_mb, "n_units": len(found.unit_ids)}
+    return costs | told | {"accuracy": float(accuracy.mean())}
+
+
+def in_child(size: Size, *, seed: int) -> dict[str, Any]:
+    """Return the same from a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "costs.json"
+        order = json.dumps({"size": asdict(size), "seed": seed, "out": str(out)})
+        subprocess.run([sys.executable, __file__, "--child", order], check=True)
+        return {name: round(value, 3) for name, value in json.loads(out.read_text()).items()}
+
+
+def draw(costs: dict[str, dict[str, Any]], path: Path) -> None:
+    """Draw CPU seconds above, peak memory below, against each size."""
+    import matplotlib as mpl
+    from matplotlib import pyplot as plt
+
+    mpl.rcParams["svg.hashsalt"] = "neuroloom"  # the same figure, the same file
+    figure, axes = plt.subplots(2, 3, figsize=(8, 4.6), sharex="col", constrained_layout=True)
+    for column, (name, sizes) in enumerate(SIZES.items()):
+        x = [getattr(size, name) for size in sizes]
+        rows = [costs[str(size)] for size in sizes]
+        axes[0, column].plot(x, [row["cpu_s"] for row in rows], "o-", color=COLOURS[name], label="sorting")
+        reading = [row["reading_s"] for row in rows]
+        axes[0, column].plot(x, reading, ":", color="0.5", label="simulating it once")
+        axes[1, column].plot(x, [row["peak_mb"] / 1024 for row in rows], "o-", color=COLOURS[name])
+        axes[1, column].set_xlabel(name)
+        for axis in axes[:, column]:
+            axis.set_ylim(bottom=0)
+            axis.spines[["top", "right"]].set_visible(False)
+    axes[0, 0].set_ylabel("CPU seconds")
+    axes[0, 0].legend(frameon=False)
+    axes[1, 0].set_ylabel("peak memory (GiB)")
+    figure.savefig(path, metadata={"Date": None})
+    print(f"wrote {path}")
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="two small sizes, to see that it runs")
+    parser.add_argument("--hour", action="store_true", help=f"also {HOUR}")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kept", type=Path, metavar="PATH", help="JSON of finished rows, to go on from")
+    parser.add_argument("--figure", type=Path, metavar="PATH", help="draw the figure (SVG)")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="also write the rows as JSON")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.child:
+        order = json.loads(args.child)
+        Path(order["out"]).write_text(json.dumps(sort_one(Size(**order["size"]), seed=order["seed"])))
+        return
+    sizes = list(dict.fromkeys(size for each in SIZES.values() for size in each))
+    if args.quick:
+        sizes = [Size(0.2, 4, 2), Size(0.2, 8, 2)]
+    if args.hour:
+        sizes.insert(0, HOUR)
+    kept, costs, rows = Kept(args.kept), {}, []
+    for size in sizes:
+        costs[str(size)] = kept(f"{size}, seed {args.seed}", lambda: in_child(size, seed=args.seed))  # noqa: B023
+        told = conditions("spikeinterface", seed=args.seed, **costs[str(size)])
+        rows.append(Row(str(size), costs[str(size)]["cpu_s"], unit="CPU s", conditions=told))
+        rows.append(Row(f"{size}: peak", costs[str(size)]["peak_mb"], unit="MiB", conditions=told))
+    if args.figure and not args.quick:
+        draw(costs, args.figure)
+    finish(rows, args)
+
+
+if __name__ == "__main__":
+    main()
