@@ -8,11 +8,9 @@ import pynapple as nap
 import pytest
 import spikeinterface.core as si
 
-from neuroloom.auditing.results import AuditCurve, Score
 from neuroloom.errors import DataError
 from neuroloom.reporting.page import Facts, Figure, Gallery, Note, Table
 from neuroloom.reporting.sections import (
-    audit_section,
     decoding_section,
     recording_section,
     session_section,
@@ -329,25 +327,3 @@ def test_long_predictions_stay_small():
     truth = nap.TsdFrame(t=np.arange(200_000) * 0.001, d=values)
     section = decoding_section(truth, truth, target="x", model="m", metric="R²", score=1.0)
     assert sum(len(figure.svg) + len(figure.narrow_svg) for figure in blocks(section, Figure)) < 400_000
-
-
-# Audit
-
-
-def test_an_audit_says_how_few_numbers_suffice(curve):
-    section = audit_section(curve)
-    assert section.key_figures[0].value == "8"
-    table = blocks(section, Table)[0]
-    assert [row[0] for row in table.rows] == ["1", "2", "4", "8", "16"]
-    assert "ceiling 1.00" in table.caption
-
-
-def test_a_brain_at_chance_is_reported_as_such():
-    rows = tuple(Score(arm, 1, "r2", 0.0, -0.1, 0.1) for arm in ("brain", "random", "mean"))
-    assert audit_section(AuditCurve(rows, {})).key_figures[0].value == "none"
-
-
-def test_an_audit_without_scores_or_with_undefined_ones_is_a_section():
-    assert blocks(audit_section(AuditCurve((), {})), Note)
-    rows = tuple(Score("brain", size, "r2", np.nan, np.nan, np.nan) for size in (1, 2))
-    assert blocks(audit_section(AuditCurve(rows, {})), Figure)
