@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neuroloom.sorting.mapped import give_back
+
 MODEL_RATE_HZ = 30_000.0
 
 
@@ -108,6 +110,7 @@ def find_events(
         sample = sample + first
         inside = (sample >= max(start, margin)) & (sample < min(stop, n_samples - margin))
         found.append((sample[inside], channel[inside], depth[inside]))
+        give_back(scaled)
     if not found:
         return Events(np.zeros(0, int), np.zeros(0, int), np.zeros(0))
     return Events(*(np.concatenate(column) for column in zip(*found, strict=True)))
@@ -146,6 +149,7 @@ class SnippetReader:
         first, last = self.direct or (self.first, self.last)
         index = sample[:, None] + np.arange(first, last)
         snippets = self.scaled[index[:, :, None], channels[None, None, :]]  # (events, samples, channels)
+        give_back(self.scaled)
         snippets = np.ascontiguousarray(snippets.transpose(0, 2, 1), dtype=np.float32)
         return snippets if self.direct else snippets @ self.resample.T
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from neuroloom.errors import DataError
 from neuroloom.sorting.events import near_channels
+from neuroloom.sorting.mapped import mapped_recording
 from neuroloom.sorting.spikeinterface_runs import keep_compiled, quiet
 from neuroloom.sorting.templates import LONG_TROUGH
 
@@ -56,7 +57,7 @@ def match_templates(
     DataError
         For another peeler.
     """
-    from spikeinterface.core import NumpyRecording, Templates
+    from spikeinterface.core import Templates
     from spikeinterface.sortingcomponents.matching import find_spikes_from_templates
 
     if peeler not in PEELERS:
@@ -77,8 +78,7 @@ def match_templates(
     keep_compiled()
     with quiet():
         if isinstance(white, np.ndarray):
-            recording: Any = NumpyRecording([white], rate_hz)
-            recording.set_probe(probe, in_place=True)
+            recording: Any = mapped_recording(white, rate_hz=rate_hz, probe=probe)
         else:
             recording = white
         given = Templates(

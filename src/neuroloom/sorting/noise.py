@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import toeplitz
 
+from neuroloom.sorting.mapped import give_back
+
 _QUIET = 4.5  # in noise units: stretches without anything larger count as noise
 _RIDGE = 0.05  # of the variance: what no measured covariance is trusted below
 
@@ -101,6 +103,7 @@ def measure_noise(
     for part in np.array_split(starts, max(len(starts) * n_samples * n_channels // (1 << 22), 1)):
         index = np.minimum(part[:, None] + np.arange(n_samples), length - 1)
         stretch = np.asarray(scaled[index], dtype=np.float32)  # (stretches, samples, channels)
+        give_back(scaled)
         quiet = np.abs(stretch).max(axis=1) < _QUIET  # (stretches, channels)
         stretch = stretch * quiet[:, None, :]
         flat = stretch.reshape(-1, n_channels)

@@ -7,6 +7,7 @@ from typing import Any
 import numba
 import numpy as np
 
+from neuroloom.sorting.mapped import give_back
 from neuroloom.sorting.templates import FOR_TEMPLATE, LONG, LONG_TROUGH, core, cut, shift_waveforms
 
 _EDGE = 2 * LONG
@@ -88,6 +89,7 @@ class Subtraction:
             stop = min(start + chunk, len(traces))
             first, last = max(start - _EDGE, 0), min(stop + _EDGE, len(traces))
             residual = np.array(traces[first:last], dtype=np.float32)
+            give_back(traces)
             rows = np.arange(*np.searchsorted(sample, [first + LONG_TROUGH, last - LONG + LONG_TROUGH + 1]))
             height, delay = self.subtract(residual, sample[rows] - first, unit[rows])
             here = (sample[rows] >= start) & (sample[rows] < stop)

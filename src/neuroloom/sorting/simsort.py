@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from neuroloom.sorting.confidence import believable, contamination, spike_confidence
 from neuroloom.sorting.learning import STAGES, Learner
+from neuroloom.sorting.mapped import give_back
 from neuroloom.sorting.pretrained import bundled_weights, load_weights
 from neuroloom.sorting.residuals import Subtraction
 from neuroloom.sorting.scanning import iterate_chunks, spread
@@ -209,9 +210,11 @@ def write_scaled(recording: "BaseRecording", path: Path) -> np.ndarray:
     for _, start, traces in iterate_chunks(recording):
         parts.append(slice(start, start + len(traces)))
         scaled[parts[-1]] = traces
+        give_back(scaled)
     levels = _levels(scaled[part] for part in spread(parts, most=_NOISE_CHUNKS))
     for part in parts:
         scaled[part] /= levels
+        give_back(scaled)
     scaled.flush()
     return levels
 

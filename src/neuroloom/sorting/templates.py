@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from neuroloom.seeds import derive
+from neuroloom.sorting.mapped import give_back
 
 # Samples of a template and before its trough. What large spikes leave long before and after would be taken
 # for small ones, so templates are long; only their core is compared.
@@ -99,6 +100,7 @@ def mean_waveforms(
         if not len(mine):
             continue
         template = _median_waveform(traces, mine)
+        give_back(traces)
         late = int(template.min(axis=1).argmin()) - LONG_TROUGH
         if late and abs(late) <= _MOST_LATE:
             template = _median_waveform(traces, mine + late)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuroloom.sorting.events import near_channels
+from neuroloom.sorting.mapped import give_back
 from neuroloom.sorting.noise import NoiseModel
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class Whitener:
             stop, first = min(start + chunk, n_samples), max(start - self.reach, 0)
             traces = self.traces(np.asarray(scaled[first : min(stop + self.reach, n_samples)]))
             white[start:stop] = traces[start - first : stop - first]
+            give_back(scaled)
+            give_back(white)
         white.flush()
         return np.load(path, mmap_mode="r")  # type: ignore[arg-type]
 
