@@ -4,8 +4,9 @@ So that time, compilation and memory of one are not another's. The order names a
 recording, a sorter, a seed and where to write ``sorting`` and ``costs.json``.
 
 A sorter is ``simsort`` or any other name that `neuroloom.sort` takes, which prepares the recording first;
-``simsort:PRESET`` with one of SpikeInterface's presets of motion correction; or ``native:NAME``, a sorter of
-SpikeInterface with its own preprocessing and defaults, but for the settings that it needs on few channels.
+``simsort:PRESET`` with one of SpikeInterface's presets of motion correction, or ``simsort:none`` without; or
+``native:NAME``, a sorter of SpikeInterface with its own preprocessing and defaults, but for the settings that
+it needs on few channels.
 """
 
 import json
@@ -56,7 +57,7 @@ def _sort(order: dict[str, Any], recording: "BaseRecording") -> "BaseSorting":
     name, _, preset = name.partition(":")
     if name == "simsort" and (order["extractor"] or order["detector"]):
         return _with_weights(order, recording)
-    return sort(recording, sorter=name, seed=seed, motion=preset or "none", device="cpu")
+    return sort(recording, sorter=name, seed=seed, motion=preset or "auto", device="cpu")
 
 
 def _with_weights(order: dict[str, Any], recording: "BaseRecording") -> "BaseSorting":

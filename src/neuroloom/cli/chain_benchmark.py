@@ -26,7 +26,7 @@ class ChainBenchmark:
     probe: str = "columns-32"
     """Name of a built-in probe."""
     sorters: tuple[str, ...] | None = None
-    """simsort, simsort:PRESET (corrects motion) or sorters of SpikeInterface; default all installed."""
+    """simsort, simsort:PRESET (motion by that preset, or none) or sorters of SpikeInterface; default all."""
     hybrid: Path | None = None
     """A session folder or NWB file whose real spike trains are put into simulated voltage as well."""
     target: str | None = None

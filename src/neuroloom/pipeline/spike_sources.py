@@ -38,7 +38,7 @@ def check_sources(sources: list[str]) -> None:
         if name not in known or (preset and (name != OURS or preset not in ("none", *motion_presets()))):
             raise DataError(
                 f"spike source {source!r}",
-                expected=f"one of {', '.join(known)}, or {OURS}:PRESET with a preset of motion correction",
+                expected=f"one of {', '.join(known)}, or {OURS}:PRESET with a motion preset or none",
                 remedy="pass one of these, or install the sorter",
             )
 
