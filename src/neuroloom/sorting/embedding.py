@@ -6,7 +6,7 @@ from torch import nn
 
 from neuroloom.sorting.neighbourhoods import LARGEST, Neighbourhood
 
-_BATCH = 2048
+BATCH = 2048  # events at a time
 
 
 @torch.inference_mode()
@@ -31,8 +31,8 @@ def apply_model(model: nn.Module, snippets: np.ndarray, place: Neighbourhood) ->
     contacts = torch.from_numpy(place.contacts_um).to(device)
     present = torch.from_numpy(place.present).to(device)
     rows = []
-    for start in range(0, len(snippets), _BATCH):
-        part = torch.from_numpy(np.ascontiguousarray(snippets[start : start + _BATCH], np.float32))
+    for start in range(0, len(snippets), BATCH):
+        part = torch.from_numpy(np.ascontiguousarray(snippets[start : start + BATCH], np.float32))
         voltage = torch.zeros(len(part), LARGEST, part.shape[2], device=device)
         voltage[:, : part.shape[1]] = part.to(device)
         n = len(part)

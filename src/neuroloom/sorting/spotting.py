@@ -6,7 +6,7 @@ import numpy as np
 from torch import nn
 
 from neuroloom.seeds import derive
-from neuroloom.sorting.embedding import apply_model
+from neuroloom.sorting.embedding import BATCH, apply_model
 from neuroloom.sorting.events import Events, SnippetReader, find_events, find_troughs
 from neuroloom.sorting.residuals import Left, Subtraction
 from neuroloom.sorting.templates import LONG, LONG_TROUGH, Units
@@ -112,9 +112,10 @@ class Spotter:
         asked = ~believed & inside
         for number, place in enumerate(self.work.places):
             mine = np.flatnonzero(asked & (self.work.home[events.channel] == number))
-            if len(mine):
-                logits = apply_model(self.detector, reader.read(events.sample[mine], place.channels), place)
-                believed[mine] = logits[:, 62:67].max(axis=1) > _LEAST_LOGIT
+            for start in range(0, len(mine), BATCH):
+                part = mine[start : start + BATCH]
+                logits = apply_model(self.detector, reader.read(events.sample[part], place.channels), place)
+                believed[part] = logits[:, 62:67].max(axis=1) > _LEAST_LOGIT
         return believed
 
     def _embed(self, reader: SnippetReader, events: Events, *, added: np.ndarray | None = None) -> np.ndarray:
