@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from neuroloom.sessions.session import Session
 
 BASELINE, _FUTURE_BINS = "wiener", 6
-# Steps of adapting bundled weights: of the new units' embeddings, and as many more of everything.
+# Steps of adapting bundled weights: of the new units' embeddings, and then as many of everything.
 _STEPS_PER_MINUTE, _FEWEST_STEPS, _MOST_STEPS = 75, 150, 1500
+# With less than this, to change more than the embeddings is no safe choice (docs/decoding-poyo.md).
+_MINUTES_FOR_ALL = 5.0
 _BATCH_SIZE = 16  # windows a step: as good as twice as many, in half the time
 
 
@@ -87,13 +89,15 @@ def learn(
     bundled.batch_size = _BATCH_SIZE  # pyright: ignore[reportAttributeAccessIssue]
     minutes = session.duration_s / 60 * (1 - config.test_fraction)
     steps = int(np.clip(round(_STEPS_PER_MINUTE * minutes), _FEWEST_STEPS, _MOST_STEPS))
+    mode = "units" if minutes < _MINUTES_FOR_ALL else "full"
     held_out = adapt_and_evaluate(
         bundled,
         [session],
-        options={"mode": "full", "steps": steps, "folder": folder},
+        options={"mode": mode, "steps": steps, "folder": folder},
         test_fraction=config.test_fraction,
     )
-    return bundled, held_out[session.id], " (bundled weights, adapted)"
+    how = "its units identified" if mode == "units" else "adapted"
+    return bundled, held_out[session.id], f" (bundled weights, {how})"
 
 
 def _fit(
