@@ -42,6 +42,13 @@ def test_what_was_written_stays(tmp_path):
     assert (np.load(tmp_path / "new.npy") == 3.0).all()
 
 
+def test_what_was_written_into_a_private_copy_stays(saved):
+    private = np.memmap(saved[1].filename, dtype=np.float32, mode="c", offset=saved[1].offset)
+    private[:4] = 5.0
+    give_back(private)
+    assert (private[:4] == 5.0).all()
+
+
 def test_an_array_in_memory_is_left_alone():
     array = np.arange(6)
     give_back(array)

@@ -53,7 +53,7 @@ def findings_of(folder: Path, about: dict[str, Any]) -> list[Finding]:
     found = list(about["findings"])
     for stage in ("sorting", "session", "decoding", "dynamics"):
         if (folder / stage).exists():
-            found += said(folder / stage)["findings"]
+            found += said(folder / stage).get("findings", [])
     findings = [Finding(**finding) for finding in found]
     if (folder / "audit").exists():
         findings += AuditCurve.load(folder / "audit" / "curve").findings

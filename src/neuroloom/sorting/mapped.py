@@ -22,8 +22,9 @@ def give_back(array: Any) -> None:
         From ``np.load(path, mmap_mode="r")`` or ``open_memmap``; nothing happens to any other.
     """
     pages = getattr(array, "base", None)
-    # What was written stays: the pages of a shared mapping are those of the file.
-    if isinstance(pages, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+    # What was written stays: a shared mapping's pages are the file's own. A private copy's are not.
+    shared = getattr(array, "mode", "c") != "c"
+    if shared and isinstance(pages, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         pages.madvise(mmap.MADV_DONTNEED)
 
 
