@@ -1,11 +1,11 @@
-"""How simsort's time and memory grow with minutes, channels and units.
+"""How simsort's time and memory grow with units, and what an hour of many channels takes.
 
 Each row is one sorting in a process of its own, on one thread, of a recording that is simulated while it is
 read (that of `neuroloom demo`: neurons tuned to hand velocity, 30 uV of noise), so that nothing of it has to
 fit in memory or on the disk; what reading it once costs stands beside. The peak is that of the process,
-libraries and simulation included. Nothing is left out between rows but the size that its name says.
+libraries and simulation included. Minutes and channels, from files and beside peers: `sorting_scaling.py`.
 
-    python benchmarks/sorting_growth.py --kept growth.json --figure docs/images/sorting-growth.svg
+    python benchmarks/sorting_growth.py --kept growth.json
     python benchmarks/sorting_growth.py --kept growth.json --hour        # 1 hour of 64 channels, too
 """
 
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from kept import Kept
 from sorting_child import cpu_s, peak_mb
 from table import Row, conditions, finish
 
-COLOURS = {"minutes": "#0072b2", "channels": "#d55e00", "units": "#009e73"}
 NOISE_UV = 30.0
 
 
@@ -31,7 +30,7 @@ NOISE_UV = 30.0
 class Size:
     """What is sorted."""
 
-    minutes: float = 2.0
+    minutes: float = 1.0
     channels: int = 32
     units: int = 20
 
@@ -39,12 +38,7 @@ class Size:
         return f"{self.minutes:g} min, {self.channels} channels, {self.units} units"
 
 
-BASE = Size()
-SIZES = {
-    "minutes": [replace(BASE, minutes=minutes) for minutes in (0.5, 1.0, 2.0, 4.0, 8.0)],
-    "channels": [replace(BASE, channels=channels) for channels in (8, 16, 32, 64)],
-    "units": [replace(BASE, units=units) for units in (5, 10, 20, 40)],
-}
+SIZES = [Size(units=units) for units in (5, 10, 20, 40)]
 HOUR = Size(minutes=60.0, channels=64, units=40)
 
 
@@ -86,31 +80,6 @@ def in_child(size: Size, *, seed: int) -> dict[str, Any]:
         return {name: round(value, 3) for name, value in json.loads(out.read_text()).items()}
 
 
-def draw(costs: dict[str, dict[str, Any]], path: Path) -> None:
-    """Draw CPU seconds above, peak memory below, against each size."""
-    import matplotlib as mpl
-    from matplotlib import pyplot as plt
-
-    mpl.rcParams["svg.hashsalt"] = "neuroloom"  # the same figure, the same file
-    figure, axes = plt.subplots(2, 3, figsize=(8, 4.6), sharex="col", constrained_layout=True)
-    for column, (name, sizes) in enumerate(SIZES.items()):
-        x = [getattr(size, name) for size in sizes]
-        rows = [costs[str(size)] for size in sizes]
-        axes[0, column].plot(x, [row["cpu_s"] for row in rows], "o-", color=COLOURS[name], label="sorting")
-        reading = [row["reading_s"] for row in rows]
-        axes[0, column].plot(x, reading, ":", color="0.5", label="simulating it once")
-        axes[1, column].plot(x, [row["peak_mb"] / 1024 for row in rows], "o-", color=COLOURS[name])
-        axes[1, column].set_xlabel(name)
-        for axis in axes[:, column]:
-            axis.set_ylim(bottom=0)
-            axis.spines[["top", "right"]].set_visible(False)
-    axes[0, 0].set_ylabel("CPU seconds")
-    axes[0, 0].legend(frameon=False)
-    axes[1, 0].set_ylabel("peak memory (GiB)")
-    figure.savefig(path, metadata={"Date": None})
-    print(f"wrote {path}")
-
-
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(
@@ -120,7 +89,6 @@ def main() -> None:
     parser.add_argument("--hour", action="store_true", help=f"also {HOUR}")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kept", type=Path, metavar="PATH", help="JSON of finished rows, to go on from")
-    parser.add_argument("--figure", type=Path, metavar="PATH", help="draw the figure (SVG)")
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write the rows as JSON")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -128,19 +96,15 @@ def main() -> None:
         order = json.loads(args.child)
         Path(order["out"]).write_text(json.dumps(sort_one(Size(**order["size"]), seed=order["seed"])))
         return
-    sizes = list(dict.fromkeys(size for each in SIZES.values() for size in each))
-    if args.quick:
-        sizes = [Size(0.2, 4, 2), Size(0.2, 8, 2)]
+    sizes = [Size(0.2, 4, 2), Size(0.2, 8, 2)] if args.quick else SIZES
     if args.hour:
-        sizes.insert(0, HOUR)
+        sizes = [HOUR, *sizes]
     kept, costs, rows = Kept(args.kept), {}, []
     for size in sizes:
         costs[str(size)] = kept(f"{size}, seed {args.seed}", lambda: in_child(size, seed=args.seed))  # noqa: B023
         told = conditions("spikeinterface", seed=args.seed, **costs[str(size)])
         rows.append(Row(str(size), costs[str(size)]["cpu_s"], unit="CPU s", conditions=told))
         rows.append(Row(f"{size}: peak", costs[str(size)]["peak_mb"], unit="MiB", conditions=told))
-    if args.figure and not args.quick:
-        draw(costs, args.figure)
     finish(rows, args)
 
 

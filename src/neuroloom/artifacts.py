@@ -188,7 +188,7 @@ def refuse_foreign_content(folder: str | os.PathLike, *, expected: str) -> Itera
         raise
     except (
         ArithmeticError, AssertionError, AttributeError, LookupError, NeuroloomError, RuntimeError, TypeError,
-        ValueError,
+        UserWarning, ValueError,
     ) as error:  # fmt: skip
         reason = " ".join(str(error).split())[:300]
         raise CorruptArtifact(
