@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from neuroloom.sorting.coincidences import count_coincidences, fire_as_one, fire_in_turn
+from neuroloom.sorting.coincidences import count_coincidences, fire_as_one, fire_in_turn, replace_each_other
 
 SECOND, REFRACTORY = 30_000, 45
 
@@ -79,3 +79,19 @@ def test_nor_do_those_whose_rates_rise_and_fall_against_each_other():
 
 def test_few_spikes_prove_no_turns():
     assert not fire_in_turn(np.arange(10), SECOND * 30 + np.arange(10), n_samples=60 * SECOND)
+
+
+@pytest.mark.parametrize("steps", [2, 3])
+def test_the_steps_of_a_steady_neuron_replace_each_other(steps):
+    for seed in range(10):
+        for first, second in pairwise(drifting(seed, n=800, steps=steps)):
+            assert replace_each_other(first, second, n_samples=60 * SECOND)
+
+
+def test_what_comes_and_goes_beside_a_steady_neuron_does_not_replace_it():
+    for seed in range(20):
+        steady, other = poisson(seed, rate_hz=10), poisson(seed + 500, rate_hz=10)
+        brief = other[(other > 40 * SECOND) & (other < 50 * SECOND)]
+        assert fire_in_turn(steady, brief, n_samples=60 * SECOND)
+        assert not replace_each_other(steady, brief, n_samples=60 * SECOND)
+    assert not replace_each_other(np.arange(10), SECOND * 30 + np.arange(10), n_samples=60 * SECOND)

@@ -97,6 +97,20 @@ def test_steps_of_a_drifting_neuron_are_one():
     assert neuron.tolist() == [0, 0, 0, 0]
 
 
+def test_larger_steps_are_one_neuron_where_the_tissue_is_known_to_have_moved():
+    train = trains(0, 800, silent=60)
+    unit = (train > N_SAMPLES // 2).astype(int)
+    made = units(template([30, 20, 10, 5]), template([20, 25, 18, 9]), count=np.bincount(unit).tolist())
+    known = {"refractory": REFRACTORY, "n_samples": N_SAMPLES}
+    assert shapes_of_one(made, train, unit, TETRODE, WHITE, **known).tolist() == [0, 1]
+    assert shapes_of_one(made, train, unit, TETRODE, WHITE, **known, moved=True).tolist() == [0, 0]
+    brief = unit * ((train // 300_000) % 2)  # the other never stops
+    sample, unit = np.append(train, train[brief == 1] + 9_000), np.append(0 * unit, brief[brief == 1])
+    order = np.argsort(sample)
+    both = shapes_of_one(made, sample[order], unit[order], TETRODE, WHITE, **known, moved=True)
+    assert both.tolist() == [0, 1]
+
+
 def test_shapes_that_have_nothing_in_common_are_never_merged():
     train = trains(0, 300, silent=600)
     made = units(template([30, 20, 10, 5]), template([5, 10, 20, 30]), count=[150, 150])

@@ -4,6 +4,7 @@ import pytest
 from neuroloom.errors import DataError
 from neuroloom.simulation.probes import make_probe
 from neuroloom.simulation.recordings import demo_recording
+from neuroloom.sorting.folders import MOVED
 from neuroloom.sorting.motion import (
     check_motion,
     choose_motion,
@@ -55,6 +56,18 @@ def test_the_motion_of_the_probe_is_followed(drifting):
     true_um = np.interp(seen_s, np.arange(len(moved_um)) / 5.0, moved_um)
     assert np.corrcoef(seen_um, true_um)[0, 1] > 0.9
     assert np.std(seen_um - true_um) < 5
+
+
+def test_motion_is_estimated_where_a_short_probe_has_contacts(drifting):
+    recording = prepare(drifting[0]).recording
+    y_um = recording.get_channel_locations()[:, 1]
+    for preset in ("dredge_fast", "dredge", "kilosort_like"):
+        corrected = correct_motion(recording, preset=preset)
+        seen_at_um = corrected._kwargs["motion"].spatial_bins_um
+        assert y_um.min() <= seen_at_um.min()
+        assert seen_at_um.max() <= y_um.max()
+        assert corrected.get_annotation(MOVED)
+    assert not recording.get_annotation(MOVED)
 
 
 def test_what_moves_is_told_from_what_does_not(drifting, array_recording):

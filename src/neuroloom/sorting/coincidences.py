@@ -9,6 +9,7 @@ _ENOUGH_EXPECTED, _SHARE_OF_CHANCE = 10.0, 0.2
 _OWN_SHARE = 0.1
 _PARTS, _SPIKES_PER_PART, _FEWEST_PARTS = 24, 3, 6  # of the recording; spikes of the smaller group
 _SIDE_BY_SIDE = 0.75
+_MADE_UP_FOR = -0.4  # two of three equal steps correlate by -.5, as both are absent in the third
 
 
 def count_coincidences(first: np.ndarray, second: np.ndarray, *, reach: int) -> int:
@@ -60,12 +61,39 @@ def fire_in_turn(first: np.ndarray, second: np.ndarray, *, n_samples: int) -> bo
     n_samples
         Length of the recording.
     """
+    counts = _in_parts(first, second, n_samples)
+    if counts is None:
+        return False
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    return float(np.sqrt(shares[0] * shares[1]).sum()) < _SIDE_BY_SIDE
+
+
+def replace_each_other(first: np.ndarray, second: np.ndarray, *, n_samples: int) -> bool:
+    """Return whether two groups fire in turn, and one lacks as many spikes as the other has.
+
+    A neuron that fires steadily and is now in one group, now in the other, makes their counts in parts of the
+    recording correlate negatively; a group of spikes that comes and goes beside a steady neuron's does not.
+
+    Parameters
+    ----------
+    first, second
+        Spike samples of either group, in order.
+    n_samples
+        Length of the recording.
+    """
+    counts = _in_parts(first, second, n_samples)
+    if counts is None or not fire_in_turn(first, second, n_samples=n_samples):
+        return False
+    return float(np.corrcoef(counts)[0, 1]) < _MADE_UP_FOR
+
+
+def _in_parts(first: np.ndarray, second: np.ndarray, n_samples: int) -> np.ndarray | None:
+    """Count either group's spikes in parts of the recording, ``(2, parts)``; None if there are too few."""
     n_parts = min(_PARTS, min(len(first), len(second)) // _SPIKES_PER_PART)
     if n_parts < _FEWEST_PARTS:
-        return False
+        return None
     edges = np.linspace(0, n_samples, n_parts + 1)
-    shares = [np.histogram(group, edges)[0] / len(group) for group in (first, second)]
-    return float(np.sqrt(shares[0] * shares[1]).sum()) < _SIDE_BY_SIDE
+    return np.stack([np.histogram(group, edges)[0] for group in (first, second)])
 
 
 def _met_and_expected(first: np.ndarray, second: np.ndarray, blind: int, reach: int) -> tuple[float, float]:

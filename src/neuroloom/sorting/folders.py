@@ -25,8 +25,8 @@ KIND = "recording"
 UNKNOWN_GAIN = "neuroloom_unknown_gain"
 DROPPED_BYTES = "neuroloom_dropped_bytes"
 PREPARED = "neuroloom_prepared"
-SILENT = "neuroloom_silent"
-_OURS = (UNKNOWN_GAIN, DROPPED_BYTES, PREPARED, SILENT)
+SILENT, MOVED = "neuroloom_silent", "neuroloom_moved"
+_OURS = (UNKNOWN_GAIN, DROPPED_BYTES, PREPARED, SILENT, MOVED)
 _HASHED_BYTES = 2**20
 _AGAIN = "copy the folder again, or save the recording again"
 

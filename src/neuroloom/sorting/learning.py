@@ -83,6 +83,7 @@ class Learner:
             self.work.noise,
             refractory=self.work.refractory,
             n_samples=self.work.n_samples,
+            moved=self.work.moved,
         )
         found = {"templates": units.templates, "neuron": neuron, "sample": sample, "unit": unit}
         return found | self._map(events, embeddings, sample, unit)

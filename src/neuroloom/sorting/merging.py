@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from neuroloom.sorting.coincidences import fire_as_one, fire_in_turn
+from neuroloom.sorting.coincidences import fire_as_one, fire_in_turn, replace_each_other
 from neuroloom.sorting.noise import NoiseModel
 from neuroloom.sorting.resemblance import NEAR_UM, Resemblance, around, moved, whitener
 from neuroloom.sorting.templates import Units, core
@@ -10,6 +10,8 @@ from neuroloom.sorting.templates import Units, core
 _SAME_DISTANCE = 2.0  # standard deviations of noise by which two templates of one unit may differ
 _SIMILAR, _SIMILAR_SCALE = 0.25, 2.0  # and by how much if they fire as one
 _NEXT_STEP = 0.08  # two steps of a drifting neuron, of almost the same size
+# Where the voltage was shifted back, what is left of the motion makes larger steps.
+_NEXT_STEP_MOVED = 0.4
 _OVERLAP_LAGS = range(-28, 29)
 _TIMES_CHANCE = 3.0
 
@@ -58,6 +60,7 @@ def shapes_of_one(
     *,
     refractory: int,
     n_samples: int,
+    moved: bool = False,
 ) -> np.ndarray:
     """Return the neuron of each unit: similar ones that keep each other's silences or fire in turn are one.
 
@@ -74,6 +77,9 @@ def shapes_of_one(
         Samples within which no neuron fires twice.
     n_samples
         Length of the recording.
+    moved
+        Whether the tissue moved and the voltage was shifted back (`neuroloom.sorting.motion`): then units
+        that replace each other may differ more.
 
     Returns
     -------
@@ -94,6 +100,7 @@ def shapes_of_one(
         if kept != joined and (
             fire_as_one(*both, refractory=refractory)
             or (step < _NEXT_STEP and fire_in_turn(*both, n_samples=n_samples))
+            or (moved and step < _NEXT_STEP_MOVED and replace_each_other(*both, n_samples=n_samples))
         ):
             trains[kept] = np.sort(np.concatenate(both), kind="stable")
             neuron[neuron == joined] = kept

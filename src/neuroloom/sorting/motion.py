@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuroloom.errors import DataError
+from neuroloom.sorting.folders import MOVED
 from neuroloom.sorting.spikeinterface_runs import keep_compiled, quiet, repeatable
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ FEWEST_CHANNELS, SHORTEST_UM = 8, 100.0
 # Less than this along the probe, a neuron's waveform hardly changes, and interpolating would cost more.
 LEAST_UM = 5.0
 _LOOKS, _LOOK_S = 20, 1.0  # evenly spread parts of the recording tell whether there is motion
+# Where a preset's windows lie further apart than this share of the probe, so many steps are laid along it.
+_MOST_STEP, _WINDOWS = 0.5, 4
 # It needs a package that SpikeInterface does not bring, and draws from torch's global generator.
 _LEFT_OUT = ("medicine",)
 # The preset of 0.105 asks for a mode that the method has under another name.
@@ -118,11 +121,30 @@ def range_of_motion(recording: "BaseRecording", *, seed: int = 0) -> float:
     with quiet(), repeatable(seed, "motion", AUTO):
         try:
             motion: Any = compute_motion(
-                looks, preset=BY_DEFAULT, n_jobs=1, chunk_duration=f"{_LOOK_S:g}s", progress_bar=False
+                looks,
+                preset=BY_DEFAULT,
+                estimate_motion_kwargs=_windows(recording, BY_DEFAULT),
+                n_jobs=1,
+                chunk_duration=f"{_LOOK_S:g}s",
+                progress_bar=False,
             )
         except Exception:  # estimators fail in ways of their own where there are few spikes
             return 0.0
     return max(float(np.ptp(moved, axis=0).max(initial=0.0)) for moved in motion.displacement)
+
+
+def _windows(recording: "BaseRecording", preset: str) -> dict[str, float]:
+    """Return settings that lay a preset's windows, made for probes of millimetres, onto a short probe.
+
+    Motion is estimated in windows along the probe; windows centred beyond its ends see few spikes.
+    """
+    from spikeinterface.preprocessing.motion import motion_options_preset
+
+    settings = motion_options_preset[preset]["estimate_motion_kwargs"]
+    span_um = float(np.ptp(np.asarray(recording.get_channel_locations(), dtype=float)[:, 1]))
+    if settings.get("rigid", True) or settings.get("win_step_um", 0.0) <= _MOST_STEP * span_um:
+        return {}
+    return {"win_step_um": span_um / _WINDOWS, "win_scale_um": 2 * span_um / _WINDOWS}
 
 
 def correct_motion(
@@ -162,7 +184,7 @@ def correct_motion(
     keep_compiled()
     with quiet(), repeatable(seed, "motion", preset):
         try:
-            estimation = _MENDED.get(preset, {})
+            estimation = _MENDED.get(preset, {}) | _windows(recording, preset)
             method: Any = preset
             corrected: Any = by_preset(recording, preset=method, estimate_motion_kwargs=estimation, **jobs)
         except Exception as error:  # estimators fail in ways of their own where there are few spikes
@@ -179,4 +201,5 @@ def correct_motion(
         )
     for name in recording.get_annotation_keys():
         corrected.annotate(**{name: recording.get_annotation(name)})
+    corrected.annotate(**{MOVED: True})
     return corrected

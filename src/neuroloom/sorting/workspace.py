@@ -7,6 +7,7 @@ import numpy as np
 
 from neuroloom.seeds import derive
 from neuroloom.sorting.events import near_channels
+from neuroloom.sorting.folders import MOVED
 from neuroloom.sorting.matching import match_templates
 from neuroloom.sorting.neighbourhoods import cover
 from neuroloom.sorting.noise import measure_noise
@@ -75,6 +76,8 @@ class Workspace:
         The neighbourhoods of contacts, and which of them each channel belongs to.
     near
         Which channels see the same spikes, shape ``(channels, channels)``.
+    moved
+        Whether the voltage was shifted back, because the tissue moved.
     chunk
         Samples that are worked on at a time.
     """
@@ -84,6 +87,7 @@ class Workspace:
     def __init__(self, scaled: np.ndarray, recording: "BaseRecording", *, options: SimSortOptions, seed: int):
         self.scaled, self.options, self.seed = scaled, options, seed
         self.rate_hz, self.probe = recording.get_sampling_frequency(), recording.get_probe()
+        self.moved = bool(recording.get_annotation(MOVED))
         self.n_samples, n_channels = scaled.shape
         self.locations_um = np.asarray(recording.get_channel_locations(), dtype=float)[:, :2]
         self.places = cover(self.locations_um)
