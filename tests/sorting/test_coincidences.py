@@ -95,3 +95,10 @@ def test_what_comes_and_goes_beside_a_steady_neuron_does_not_replace_it():
         assert fire_in_turn(steady, brief, n_samples=60 * SECOND)
         assert not replace_each_other(steady, brief, n_samples=60 * SECOND)
     assert not replace_each_other(np.arange(10), SECOND * 30 + np.arange(10), n_samples=60 * SECOND)
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_is_as_frequent_in_every_part_makes_up_for_nothing():
+    even, brief = np.arange(0, 60 * SECOND, SECOND // 4), np.arange(30 * SECOND, 33 * SECOND, SECOND // 30)
+    assert fire_in_turn(even, brief, n_samples=60 * SECOND)
+    assert not replace_each_other(even, brief, n_samples=60 * SECOND)

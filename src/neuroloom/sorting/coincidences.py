@@ -62,10 +62,7 @@ def fire_in_turn(first: np.ndarray, second: np.ndarray, *, n_samples: int) -> bo
         Length of the recording.
     """
     counts = _in_parts(first, second, n_samples)
-    if counts is None:
-        return False
-    shares = counts / counts.sum(axis=1, keepdims=True)
-    return float(np.sqrt(shares[0] * shares[1]).sum()) < _SIDE_BY_SIDE
+    return counts is not None and _overlap(counts) < _SIDE_BY_SIDE
 
 
 def replace_each_other(first: np.ndarray, second: np.ndarray, *, n_samples: int) -> bool:
@@ -82,9 +79,17 @@ def replace_each_other(first: np.ndarray, second: np.ndarray, *, n_samples: int)
         Length of the recording.
     """
     counts = _in_parts(first, second, n_samples)
-    if counts is None or not fire_in_turn(first, second, n_samples=n_samples):
+    if counts is None or _overlap(counts) >= _SIDE_BY_SIDE:
         return False
-    return float(np.corrcoef(counts)[0, 1]) < _MADE_UP_FOR
+    spread = np.cov(counts)
+    # Not divided: the same count in every part makes up for nothing, and has no correlation.
+    return bool(spread[0, 1] < _MADE_UP_FOR * np.sqrt(spread[0, 0] * spread[1, 1]))
+
+
+def _overlap(counts: np.ndarray) -> float:
+    """Return the Bhattacharyya coefficient of two groups' counts, ``(2, parts)``."""
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    return float(np.sqrt(shares[0] * shares[1]).sum())
 
 
 def _in_parts(first: np.ndarray, second: np.ndarray, n_samples: int) -> np.ndarray | None:
