@@ -3,6 +3,7 @@ import pytest
 
 from neuroloom.sorting.confidence import (
     believable,
+    companions,
     contamination,
     followers,
     spike_confidence,
@@ -41,6 +42,28 @@ def test_what_keeps_one_lag_behind_a_larger_unit_follows_it():
     trains = [leader, leader[::2] + 70, other]
     energy, near = np.array([900.0, 30.0, 30.0]), np.ones((3, 3), bool)
     assert followers(trains, energy, near).tolist() == [False, True, False]
+
+
+def test_what_coincidences_leave_keeps_company():
+    trains = [neuron(8, seed=seed) for seed in range(4, 10)]
+    both = [np.sort(np.r_[one[:120], two[200:320]]) for one, two in zip(trains[:3], trains[3:], strict=True)]
+    left = np.sort(np.concatenate(both))[::3] + 50  # always after one of two, and never the same two
+    alone = neuron(1, seed=11)
+    confidence = np.r_[np.full(6, 0.99), 0.97, 0.9]
+    found = companions([*trains, left, alone], confidence, n_samples=N_SAMPLES)
+    assert found.tolist() == [False] * 6 + [True, False]
+    # What is trusted least takes nothing with it, even if it fires beside all others.
+    mixture = np.sort(np.concatenate(trains)) + 9
+    confidence = np.r_[np.full(6, 0.99), 0.5]
+    assert not companions([*trains, mixture], confidence, n_samples=N_SAMPLES).any()
+
+
+def test_of_two_trains_alike_one_stays():
+    train = neuron(8, seed=12)
+    confidence = np.array([0.99, 0.98])
+    assert companions([train, train[::2]], confidence, n_samples=N_SAMPLES).tolist() == [False, True]
+    assert not companions([train, train], confidence, n_samples=N_SAMPLES).any()
+    assert not companions([], confidence[:0], n_samples=N_SAMPLES).any()
 
 
 def test_small_and_misfitting_spikes_are_not_believed():

@@ -40,6 +40,13 @@ def test_what_all_channels_share_is_subtracted_where_there_are_enough(array_reco
     assert "median reference over channels" not in few.steps
 
 
+def test_channels_that_share_no_noise_keep_their_own(array_recording):
+    own = np.random.default_rng(0).standard_normal((60_000, 32)).astype(np.float32)
+    alone = array_recording(own, probe="linear-32")
+    assert "median reference over channels" not in prepare(alone).steps
+    assert "median reference over channels" in prepare(alone, reference=True).steps
+
+
 def test_bad_channels_are_left_out_and_reported():
     recording, _ = inject([], probe="linear-8", duration_s=3.0, noise_uv=10.0)
     traces = recording.get_traces().copy()

@@ -19,6 +19,7 @@ _MOST_EXCESS, _ODD_EXCESS = 5.0, 1.8
 MUCH_LARGER = 4.0  # in energy
 _LAG_BIN = 4
 _BESIDE, _MOSTLY = 40, 0.6  # samples; share of spikes
+_LOOKED_AT = 2000  # spikes of a unit tell whether they keep a lag to those of others
 
 
 def contamination(sample: np.ndarray, *, refractory: int, n_samples: int) -> float:
@@ -85,6 +86,38 @@ def followers(trains: list[np.ndarray], energy: np.ndarray, near: np.ndarray) ->
             lags = np.concatenate([train - leader[np.clip(at - step, 0, len(leader) - 1)] for step in (0, 1)])
             counts, _ = np.histogram(lags, bins=np.arange(-2 * LONG, 2 * LONG, _LAG_BIN))
             found[one] |= (counts[1:] + counts[:-1]).max() > 0.5 * len(train)
+    return found
+
+
+def companions(trains: list[np.ndarray], confidence: np.ndarray, *, n_samples: int) -> np.ndarray:
+    """Return which units are what coincidences leave: most of their spikes keep one lag to others' spikes.
+
+    The median of all contacts, as a reference, is moved by two large spikes at once, whichever two they are:
+    that shows on all contacts, looks the same every time, and keeps its refractory period. Coincidences are
+    rarer than either of the spikes, so units are held against those that fire more and are trusted more.
+
+    Parameters
+    ----------
+    trains
+        Spike samples of every unit, in order.
+    confidence
+        Of every unit.
+    n_samples
+        Length of the recording.
+    """
+    count = np.array([len(train) for train in trains], int)
+    borders = np.arange(-LONG, LONG + 1, _LAG_BIN)
+    found = np.zeros(len(trains), bool)
+    for one, train in enumerate(trains):
+        sounder = (count > count[one]) & (confidence > confidence[one])
+        if not len(train) or not sounder.any():
+            continue
+        others = np.sort(np.concatenate([trains[other] for other in np.flatnonzero(sounder)]))
+        some = train[:: -(-len(train) // _LOOKED_AT)]
+        before = np.searchsorted(others, some[:, None] - borders[::-1])  # (spikes, borders)
+        share = (before[:, 2:] > before[:, :-2]).mean(axis=0).max()  # of spikes with company at one lag
+        by_chance = 1 - np.exp(-2 * _LAG_BIN * len(others) / n_samples)
+        found[one] = share - by_chance > 0.5 * (1 - by_chance)
     return found
 
 

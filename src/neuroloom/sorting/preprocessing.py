@@ -23,8 +23,12 @@ if TYPE_CHECKING:
 BAND_HZ = (300.0, 6000.0)
 # The median of fewer channels carries the spikes of each of them.
 FEWEST_FOR_REFERENCE = 16
+# Two large spikes at once move the median, so it is subtracted only where it takes noise with it: what is
+# left of the noise must be less than this share of what would be left if channels had none in common.
+_WORTH_A_REFERENCE = 0.97
 # Beyond these multiples of the median noise a channel is broken rather than noisy.
 _NOISE_LIMITS = (0.1, 6.0)
+_FEW_CHUNKS = 3  # evenly spread, tell what all channels have in common
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def prepare(
     n_jobs: int = 1,
     progress: bool = False,
 ) -> Prepared:
-    """Fill gaps, leave out bad channels, band-pass, and reference to the median of all channels.
+    """Fill gaps, leave out bad channels, band-pass, and reference to the median of channels that share noise.
 
     Parameters
     ----------
@@ -69,7 +73,8 @@ def prepare(
     band_hz
         Lower and upper edge; the upper one is lowered to .45 of the sampling rate where needed.
     reference
-        Subtract the median over channels; ``None`` does so from 16 good channels on.
+        Subtract the median over channels; ``None`` does so from 16 good channels on, if that lowers their
+        noise.
     scan
         The result of `scan_recording`, where the caller has it.
     seed
@@ -129,7 +134,7 @@ def prepare(
             ]
         if removed:
             steps.append(f"left out channels {', '.join(removed)}")
-        if lazy.get_num_channels() >= FEWEST_FOR_REFERENCE if reference is None else reference:
+        if _share_noise(lazy) if reference is None else reference:
             lazy = CommonReferenceRecording(lazy, reference="global", operator="median")
             steps.append("median reference over channels")
     lazy.annotate(**{PREPARED: True, SILENT: silent})
@@ -153,6 +158,21 @@ def noise_uv(recording: "BaseRecording", *, seed: int = 0) -> np.ndarray:
     )
 
 
+def _share_noise(recording: "BaseRecording") -> bool:
+    """Return whether the median over channels is noise that they share."""
+    if recording.get_num_channels() < FEWEST_FOR_REFERENCE:
+        return False
+    traces = np.concatenate([traces for _, _, traces in iterate_chunks(recording, max_chunks=_FEW_CHUNKS)])
+    shift = len(traces) // recording.get_num_channels()
+    apart = np.stack([np.roll(line, k * shift) for k, line in enumerate(traces.T)], axis=1)
+    return _left_by_median(traces) < _WORTH_A_REFERENCE * _left_by_median(apart)
+
+
+def _left_by_median(traces: np.ndarray) -> float:
+    alone = traces - np.median(traces, axis=1, keepdims=True)
+    return float(np.median(np.median(np.abs(alone), axis=0)))
+
+
 def _broken_channels(recording: "BaseRecording", *, seed: int) -> dict[str, str]:
     """Return the channels that repeat another, or whose noise in the spike band is far from the others'."""
     return _copies(recording) | _odd_noise(recording, seed=seed)
@@ -160,7 +180,7 @@ def _broken_channels(recording: "BaseRecording", *, seed: int) -> dict[str, str]
 
 def _copies(recording: "BaseRecording") -> dict[str, str]:
     # Whitening divides by the variance in which two channels differ, and so blows up what is rounding error.
-    chunks = [traces for _, _, traces in iterate_chunks(recording, max_chunks=3)]
+    chunks = [traces for _, _, traces in iterate_chunks(recording, max_chunks=_FEW_CHUNKS)]
     traces = np.concatenate(chunks).astype(np.float64)
     traces = traces - traces.mean(axis=0)
     norms = np.linalg.norm(traces, axis=0)

@@ -15,7 +15,7 @@ import numpy as np
 from torch import nn
 from tqdm import tqdm
 
-from neuroloom.sorting.confidence import believable, contamination, spike_confidence
+from neuroloom.sorting.confidence import believable, companions, contamination, spike_confidence
 from neuroloom.sorting.learning import STAGES, Learner
 from neuroloom.sorting.mapped import give_back
 from neuroloom.sorting.pretrained import bundled_weights, load_weights
@@ -257,15 +257,21 @@ def _judged(
         mine = unit == one
         foreign = contamination(sample[mine], refractory=work.refractory, n_samples=n_samples)
         of_units[one] = confidence[mine].mean() * (1 - foreign) if mine.any() else 0.0
-    rows = np.flatnonzero(_apart(sample, unit, confidence, dead=round(_DEAD_S * work.rate_hz)))
-    sample, unit, confidence, amplitude = sample[rows], unit[rows], confidence[rows], amplitude[rows]
+    rows = _apart(sample, unit, confidence, dead=round(_DEAD_S * work.rate_hz))
+    # Only now: what is no neuron has kept its spikes from being taken for other units'.
+    trains = [sample[rows & (unit == one)] for one in range(len(main))]
+    real = ~companions(trains, of_units, n_samples=n_samples) & (of_units >= work.options.least_confidence)
+    renumbered = np.cumsum(real) - 1
+    rows = np.flatnonzero(rows & real[unit])
+    spikes = Spikes(sample[rows], renumbered[unit[rows]], amplitude[rows], confidence[rows])
     on_map = kept[learned["map_unit"]] if len(learned["map_unit"]) else np.zeros(0, bool)
+    on_map[on_map] = real[number[learned["map_unit"][on_map]]]
     shown = (
         learned["map_sample"][on_map],
-        number[learned["map_unit"][on_map]],
+        renumbered[number[learned["map_unit"][on_map]]],
         learned["map_points"][on_map],
     )
-    return SimSortResult(Spikes(sample, unit, amplitude, confidence), units.templates[main], of_units, shown)
+    return SimSortResult(spikes, units.templates[main[real]], of_units[real], shown)
 
 
 def _apart(sample: np.ndarray, unit: np.ndarray, confidence: np.ndarray, *, dead: int) -> np.ndarray:

@@ -43,6 +43,8 @@ class SimSortOptions:
         How often units are looked at for being two, at the most.
     peeler
         SpikeInterface's peeler that resolves overlaps.
+    least_confidence
+        Units that are trusted less are left out, at the very end.
     """
 
     threshold: float = 4.5
@@ -52,6 +54,7 @@ class SimSortOptions:
     rounds: int = 2
     splits: int = 3
     peeler: str = "wobble"
+    least_confidence: float = 0.5
 
 
 class Workspace:
