@@ -1,11 +1,11 @@
-"""How simsort's time and memory grow with units, and what an hour of many channels takes.
+"""How simsort's time and memory grow with units and channels, and what an hour of many channels takes.
 
 Each row is one sorting in a process of its own, on one thread, of a recording that is simulated while it is
 read (that of `neuroloom demo`: neurons tuned to hand velocity, 30 uV of noise), so that nothing of it has to
 fit in memory or on the disk; what reading it once costs stands beside. The peak is that of the process,
-libraries and simulation included. Minutes and channels, from files and beside peers: `sorting_scaling.py`.
+libraries and simulation included. Minutes, from files and beside peers: `sorting_scaling.py`.
 
-    python benchmarks/sorting_growth.py --kept growth.json
+    python benchmarks/sorting_growth.py --kept growth.json --figure docs/images/sorting-growth.svg
     python benchmarks/sorting_growth.py --kept growth.json --hour        # 1 hour of 64 channels, too
 """
 
@@ -23,6 +23,10 @@ from kept import Kept
 from sorting_child import cpu_s, peak_mb
 from table import Row, conditions, finish
 
+from neuroloom.reporting.drawing import value_label
+from neuroloom.reporting.palette import GRID, SURFACE, WIDE, hue
+from neuroloom.reporting.svg import drawing, new_figure
+
 NOISE_UV = 30.0
 
 
@@ -38,7 +42,8 @@ class Size:
         return f"{self.minutes:g} min, {self.channels} channels, {self.units} units"
 
 
-SIZES = [Size(units=units) for units in (5, 10, 20, 40)]
+BY_UNITS = [Size(units=units) for units in (5, 10, 20, 40)]
+BY_CHANNELS = [Size(channels=channels, units=10) for channels in (8, 16, 32, 64, 128)]
 HOUR = Size(minutes=60.0, channels=64, units=40)
 
 
@@ -80,6 +85,27 @@ def in_child(size: Size, *, seed: int) -> dict[str, Any]:
         return {name: round(value, 3) for name, value in json.loads(out.read_text()).items()}
 
 
+@drawing
+def draw(costs: dict[Size, dict[str, Any]], path: Path) -> None:
+    """Draw CPU seconds against units and against channels."""
+    figure = new_figure(WIDE, 0.32 * WIDE)
+    panels = zip(
+        figure.subplots(1, 2, sharey=True), ("units", "channels"), (BY_UNITS, BY_CHANNELS), strict=True
+    )
+    for axes, what, sizes in panels:
+        numbers = [getattr(size, what) for size in sizes]
+        axes.plot(numbers, [costs[size]["cpu_s"] for size in sizes], "o-", color=hue(0), clip_on=False)
+        axes.set_xticks(numbers)
+        axes.set_xlim(left=0)
+        axes.set_ylim(bottom=0)
+        axes.grid(color=GRID)
+        axes.set_xlabel("Units at 32 channels" if what == "units" else "Channels, 10 units")
+    value_label(figure.axes[0], "CPU seconds for one minute")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, facecolor=SURFACE, metadata={"Date": None, "Creator": None})
+    print(f"wrote {path}")
+
+
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(
@@ -90,22 +116,27 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kept", type=Path, metavar="PATH", help="JSON of finished rows, to go on from")
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write the rows as JSON")
+    parser.add_argument("--figure", type=Path, metavar="PATH", help="draw seconds against units and channels")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
         order = json.loads(args.child)
         Path(order["out"]).write_text(json.dumps(sort_one(Size(**order["size"]), seed=order["seed"])))
         return
-    sizes = [Size(0.2, 4, 2), Size(0.2, 8, 2)] if args.quick else SIZES
+    sizes = [Size(0.2, 4, 2), Size(0.2, 8, 2)] if args.quick else list(dict.fromkeys(BY_UNITS + BY_CHANNELS))
     if args.hour:
         sizes = [HOUR, *sizes]
-    kept, costs, rows = Kept(args.kept), {}, []
+    kept, rows = Kept(args.kept), []
+    costs: dict[Size, dict[str, Any]] = {}
     for size in sizes:
-        costs[str(size)] = kept(f"{size}, seed {args.seed}", lambda: in_child(size, seed=args.seed))  # noqa: B023
-        told = conditions("spikeinterface", seed=args.seed, **costs[str(size)])
-        rows.append(Row(str(size), costs[str(size)]["cpu_s"], unit="CPU s", conditions=told))
-        rows.append(Row(f"{size}: peak", costs[str(size)]["peak_mb"], unit="MiB", conditions=told))
+        found = kept(f"{size}, seed {args.seed}", lambda: in_child(size, seed=args.seed))  # noqa: B023
+        costs[size] = found
+        told = conditions("spikeinterface", seed=args.seed, **found)
+        rows.append(Row(str(size), found["cpu_s"], unit="CPU s", conditions=told))
+        rows.append(Row(f"{size}: peak", found["peak_mb"], unit="MiB", conditions=told))
     finish(rows, args)
+    if args.figure and not args.quick:
+        draw(costs, args.figure)
 
 
 if __name__ == "__main__":

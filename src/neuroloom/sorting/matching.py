@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 _BEFORE, _AFTER = 28, 60  # samples of a template that are matched
 _RADIUS_UM = 100.0
-# Wobble's objective is twice the log-likelihood gained by a spike. A neuron that fires a few times a second
-# is silent in all but one of some thousand samples: this is what outweighs that, whatever the recording.
+# Wobble's objective is twice the log-likelihood gained by a spike. A neuron that fires five times a second is
+# silent in all but one of 6,000 samples, and twice the logarithm of that is what a spike must gain to be the
+# likelier. More costs faint units half of their spikes.
 # Templates are matched as sums of products of a time course and a picture on the contacts. Three hold what
 # noise does not hide; a fourth and fifth find no more spikes and cost a third of the time.
-_WOBBLE = {"threshold": 24.0, "amplitude_variance": 0.03, "approx_rank": 3}
+_WOBBLE = {"threshold": 17.0, "amplitude_variance": 0.03, "approx_rank": 3}
 PEELERS = ("wobble", "tdc-peeler", "circus-omp")  # that resolve overlaps
 _DEAD_S = 0.0005
 _SEEN = 1.0  # in standard deviations of noise
