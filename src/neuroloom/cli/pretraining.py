@@ -117,15 +117,15 @@ class PretrainPoyo:
 
     out: Path
     """Folder: the decoder goes to OUT/poyo-reaching-small, checkpoints to OUT/runs; a rerun resumes."""
-    sessions: int = 48
+    sessions: int = 96
     """Simulated sessions, dealt to the animals in turn, both tasks alike."""
-    animals: int = 12
+    animals: int = 24
     """Simulated animals; those that give the card's figures are others."""
     minutes_each: float = 8.0
     """Training data of each session."""
     config: Literal["reaching", "small", "1.3M", "11.8M"] = "reaching"
     """Size of the network; reaching is that of the bundled weights."""
-    steps: int = 5000
+    steps: int = 16_000
     """Optimizer steps."""
     batch_size: int = 32
     """Windows of one second per step."""
