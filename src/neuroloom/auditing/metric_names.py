@@ -68,3 +68,8 @@ def require_fitting(metrics: Sequence[Metric], stimuli: np.ndarray) -> None:
             expected=f"0..1, which {', '.join(named)} are made for",
             remedy="divide by the largest possible value (255 for uint8)",
         )
+
+
+def spelled(metric: str) -> str:
+    """Return a metric's name as people write it."""
+    return {"r2": "R²"}.get(metric, metric)

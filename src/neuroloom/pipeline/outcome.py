@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuroloom import artifacts
+from neuroloom.auditing.metric_names import spelled
 from neuroloom.errors import MissingFile
 from neuroloom.findings import Finding
 from neuroloom.pipeline import truth as truths
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from spikeinterface import BaseRecording, BaseSorting
 
 TRUTH, RECORDING = Path("page") / "truth", Path("page") / "recording" / "facts.json"
-_METRICS = {"r2": "R²"}
 
 
 def read_outcome(folder: Path, about: dict[str, Any]) -> Outcome:
@@ -152,5 +152,5 @@ def _audit(stage: Path, *, n_units: int) -> dict[str, Any]:
     return {
         "size_95": None if first["size_95"] is None else int(first["size_95"]),
         "n_audited": n_units,
-        "audit_metric": _METRICS.get(first["metric"], first["metric"]),
+        "audit_metric": spelled(str(first["metric"])),
     }

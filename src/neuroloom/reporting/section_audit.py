@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neuroloom.auditing.arms import BRAIN, CEILING, MEAN, RANDOM, SHUFFLED
+from neuroloom.auditing.metric_names import spelled
 from neuroloom.reporting.figures_audit import audit_curve
 from neuroloom.reporting.figures_images import image_rows
 from neuroloom.reporting.layout import half, wide
@@ -58,7 +59,7 @@ def audit_section(
                 lambda width_px, arms=arms, metric=metric: audit_curve(
                     arms, metric=metric, width_px=width_px
                 ),
-                title=f"{metric} by bottleneck size{flag}",
+                title=f"{spelled(metric)} by bottleneck size{flag}",
                 alt=_alt(arms, metric),
                 caption="The size is how many numbers may pass from the brain to the decoder. "
                 f"{meaning[:1].upper()}{meaning[1:]}. Bands are 95 % intervals.",
@@ -122,7 +123,7 @@ def _key_figures(curve: "AuditCurve") -> list[KeyFigure]:
     if not {BRAIN, RANDOM, MEAN} <= set(curve.arms):
         return []
     first = curve.summary().to_dict("records")[0]
-    metric, size = str(first["metric"]), first["size_95"]
+    metric, size = spelled(str(first["metric"])), first["size_95"]
     if size is None or not np.isfinite(size):
         return [KeyFigure("none", "bottleneck beats chance", f"{metric} is not above the random arm")]
     label = "number from the brain" if size == 1 else "numbers from the brain"
@@ -160,7 +161,7 @@ def _table(curve: "AuditCurve", arms: Mapping[str, Sequence["Score"]], metric: s
         lines.append(line)
     fixed = [f"{arm} {_interval(rows[-1])}" for arm, rows in arms.items() if arm not in sized]
     caption = f"At any size: {', '.join(fixed)}." if fixed else ""
-    return Table(columns, lines, title=f"{metric} in numbers", caption=caption, size="half")
+    return Table(columns, lines, title=f"{spelled(metric)} in numbers", caption=caption, size="half")
 
 
 def _interval(row: "Score") -> str:
@@ -174,4 +175,4 @@ def _alt(arms: Mapping[str, Sequence["Score"]], metric: str) -> str:
     for arm, rows in arms.items():
         first, last = written(rows[0].score), written(rows[-1].score)
         parts.append(f"{arm} {first}" if len(rows) == 1 else f"{arm} from {first} to {last}")
-    return f"{metric} by bottleneck size: {'; '.join(parts)}."
+    return f"{spelled(metric)} by bottleneck size: {'; '.join(parts)}."
