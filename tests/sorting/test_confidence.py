@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from neuroloom.sorting.confidence import (
+    apart,
     believable,
     companions,
     contamination,
@@ -70,6 +71,15 @@ def test_small_and_misfitting_spikes_are_not_believed():
     unit, height = np.zeros(103, int), np.r_[np.ones(100), 0.4, 0.7, 1.0]
     misfit = np.r_[np.ones(100), 1.0, 2.5, 9.0]
     assert believable(unit, height, misfit).tolist() == [True] * 100 + [False] * 3
+
+
+def test_of_two_spikes_too_close_the_surer_one_stays():
+    sample = np.array([0, 20, 1000, 1040, 2000, 2040, 3000, 3100, 4000])
+    unit = np.array([0, 0, 0, 0, 0, 0, 0, 0, 1])
+    confidence = np.array([0.9, 0.997, 0.997, 0.98, 0.996, 0.997, 0.5, 0.5, 0.4])
+    left = apart(sample, unit, confidence, dead=30, refractory=45)
+    # Dead time leaves one of any two, the refractory period both where neither is in doubt.
+    assert left.tolist() == [False, True, True, False, True, True, True, True, True]
 
 
 def test_parts_beside_larger_spikes_are_taken_out():

@@ -30,7 +30,7 @@ def load_pretrained(name: str) -> Decoder:
     --------
     >>> decoder = load_pretrained("poyo-reaching-small")
     >>> decoder.target, decoder.card_["data"]["animals"]
-    ('velocity', 12)
+    ('velocity', 24)
     """
     return load_decoder(bundled_folder(BUNDLED, name))
 

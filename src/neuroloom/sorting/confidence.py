@@ -19,6 +19,7 @@ _MOST_EXCESS, _ODD_EXCESS = 5.0, 1.8
 MUCH_LARGER = 4.0  # in energy
 _LAG_BIN = 4
 _BESIDE, _MOSTLY = 40, 0.6  # samples; share of spikes
+_BEYOND_DOUBT = 0.995  # what a spike must be to be believed within the refractory period of another
 _LOOKED_AT = 2000  # spikes of a unit tell whether they keep a lag to those of others
 
 
@@ -143,6 +144,33 @@ def without_remainders(label: np.ndarray, sample: np.ndarray, larger: np.ndarray
     found = np.full(len(label), -1)
     found[kept] = np.unique(label[kept], return_inverse=True)[1]
     return found
+
+
+def apart(
+    sample: np.ndarray, unit: np.ndarray, confidence: np.ndarray, *, dead: int, refractory: int
+) -> np.ndarray:
+    """Return which spikes are left when of two that no neuron can fire so close the surer one stays.
+
+    Within the refractory period a second spike is unlikely before one looks: it stays only if the voltage
+    leaves no doubt of it.
+
+    Parameters
+    ----------
+    sample, unit, confidence
+        Of every spike, in order of time.
+    dead, refractory
+        Samples within which no neuron fires twice, and within which it hardly does.
+    """
+    left = np.ones(len(sample), bool)
+    for one in np.unique(unit):
+        mine = np.flatnonzero(unit == one)
+        lags = np.diff(sample[mine])
+        for row in np.flatnonzero(lags < refractory):
+            pair = mine[[row, row + 1]]
+            weaker = pair[np.argmin(confidence[pair])]
+            if left[pair].all() and (lags[row] < dead or confidence[weaker] < _BEYOND_DOUBT):
+                left[weaker] = False
+    return left
 
 
 def spike_confidence(

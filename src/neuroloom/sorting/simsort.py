@@ -15,7 +15,7 @@ import numpy as np
 from torch import nn
 from tqdm import tqdm
 
-from neuroloom.sorting.confidence import believable, companions, contamination, spike_confidence
+from neuroloom.sorting.confidence import apart, believable, companions, contamination, spike_confidence
 from neuroloom.sorting.learning import STAGES, Learner
 from neuroloom.sorting.mapped import give_back
 from neuroloom.sorting.pretrained import bundled_weights, load_weights
@@ -257,7 +257,8 @@ def _judged(
         mine = unit == one
         foreign = contamination(sample[mine], refractory=work.refractory, n_samples=n_samples)
         of_units[one] = confidence[mine].mean() * (1 - foreign) if mine.any() else 0.0
-    rows = _apart(sample, unit, confidence, dead=round(_DEAD_S * work.rate_hz))
+    dead = round(_DEAD_S * work.rate_hz)
+    rows = apart(sample, unit, confidence, dead=dead, refractory=work.refractory)
     # Only now: what is no neuron has kept its spikes from being taken for other units'.
     trains = [sample[rows & (unit == one)] for one in range(len(main))]
     real = ~companions(trains, of_units, n_samples=n_samples) & (of_units >= work.options.least_confidence)
@@ -272,18 +273,6 @@ def _judged(
         learned["map_points"][on_map],
     )
     return SimSortResult(spikes, units.templates[main[real]], of_units[real], shown)
-
-
-def _apart(sample: np.ndarray, unit: np.ndarray, confidence: np.ndarray, *, dead: int) -> np.ndarray:
-    """Return which spikes are left when of two that no neuron can fire so close the surer one stays."""
-    left = np.ones(len(sample), bool)
-    for one in np.unique(unit):
-        mine = np.flatnonzero(unit == one)
-        for row in np.flatnonzero(np.diff(sample[mine]) < dead):
-            pair = mine[[row, row + 1]]
-            if left[pair].all():
-                left[pair[np.argmin(confidence[pair])]] = False
-    return left
 
 
 class _Traces:
