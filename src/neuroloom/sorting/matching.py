@@ -18,7 +18,7 @@ _BEFORE, _AFTER = 28, 60  # samples of a template that are matched
 _RADIUS_UM = 100.0
 # Wobble's objective is twice the log-likelihood gained by a spike. A neuron that fires five times a second is
 # silent in all but one of 6,000 samples, and twice the logarithm of that is what a spike must gain to be the
-# likelier. More costs faint units half of their spikes.
+# likelier. More costs faint units up to a third of their spikes.
 # Templates are matched as sums of products of a time course and a picture on the contacts. Three hold what
 # noise does not hide; a fourth and fifth find no more spikes and cost a third of the time.
 _WOBBLE = {"threshold": 17.0, "amplitude_variance": 0.03, "approx_rank": 3}
