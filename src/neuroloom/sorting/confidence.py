@@ -19,7 +19,9 @@ _MOST_EXCESS, _ODD_EXCESS = 5.0, 1.8
 MUCH_LARGER = 4.0  # in energy
 _LAG_BIN = 4
 _BESIDE, _MOSTLY = 40, 0.6  # samples; share of spikes
-# What a spike must be to be believed within the refractory period of another; chosen on locust alone.
+# What a spike must be to be believed within the refractory period of another: some 200 to 1, as rarely as
+# neurons fire then. Chosen on the locust's (.983, .991); on 25 simulated recordings (seeds 101 to 114), whose
+# cells never fire so soon, nine were met and none was right, the surest at .943.
 _BEYOND_DOUBT = 0.995
 _LOOKED_AT = 2000  # spikes of a unit tell whether they keep a lag to those of others
 
