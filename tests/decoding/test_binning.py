@@ -16,11 +16,19 @@ def test_lags_read_their_neighbours_and_never_another_stretch(seed, past, future
     values = rng.normal(size=(len(stretch), 2))
     found = lagged(values, stretch, slice(start, None), past=past, future=future)
     for row, bin_ in enumerate(range(start, len(stretch))):
-        expected = []
-        for source in range(bin_ - past + 1, bin_ + future + 1):
-            same = 0 <= source < len(stretch) and stretch[source] == stretch[bin_]
-            expected.append(values[source] if same else np.zeros(2))
-        np.testing.assert_array_equal(found[row], np.concatenate(expected))
+        sources = range(bin_ - past + 1, bin_ + future + 1)
+        same = [0 <= source < len(stretch) and stretch[source] == stretch[bin_] for source in sources]
+        inside = [values[source] for source, near in zip(sources, same, strict=True) if near]
+        others = np.mean(inside, axis=0) if inside else np.zeros(2)
+        expected = [values[source] if near else others for source, near in zip(sources, same, strict=True)]
+        np.testing.assert_allclose(found[row], np.concatenate(expected), atol=1e-12)
+
+
+def test_a_silent_unit_does_not_tell_how_long_a_trial_has_lasted():
+    # Its scaled counts are a constant below 0, the unit's mean; none may change at a trial's start.
+    stretch = np.repeat(np.arange(3), 8)
+    found = lagged(np.full((24, 1), -0.05), stretch, slice(None), past=5, future=2)
+    np.testing.assert_allclose(found, -0.05)
 
 
 @given(

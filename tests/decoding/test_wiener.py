@@ -33,7 +33,7 @@ def test_a_causal_filter_knows_nothing_of_the_future(linear_session):
 
 def test_future_bins_see_what_comes(linear_session):
     counts = np.random.default_rng(0).poisson(2, size=(500, 3))
-    ahead = np.r_[counts[2:, 0], [0, 0]]
+    ahead = np.r_[counts[2:, 0], [np.nan, np.nan]]  # nothing comes after the last bins
     session = Session.from_counts(counts, bin_size_s=0.05, id="a", behavior={"x": ahead})
     assert WienerDecoder("x", past_bins=1, future_bins=2).fit(session).score(session) > 0.99
     assert WienerDecoder("x", past_bins=3).fit(session).score(session) < 0.1

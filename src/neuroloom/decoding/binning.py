@@ -194,12 +194,16 @@ def inner_validation(stretch: np.ndarray, *, fraction: float, gap: int) -> tuple
 def lagged(values: np.ndarray, stretch: np.ndarray, rows: slice, *, past: int, future: int) -> np.ndarray:
     """Return each bin beside its neighbours in time, for the bins in `rows`.
 
+    Lags that would leave a bin's stretch read the mean of those that do not (0 if all would). A constant in
+    their place tells how far the stretch's end is: beside a unit that is almost always silent, any constant
+    but its silence does, and where a behaviour follows the time in a trial a regression reads that.
+
     Parameters
     ----------
     values
         Shape (bins, units).
     stretch
-        Shape (bins,); lags that would leave a bin's stretch read 0.
+        Shape (bins,); whose bins may be read together.
     past
         Bins read up to and including the bin itself.
     future
@@ -216,5 +220,8 @@ def lagged(values: np.ndarray, stretch: np.ndarray, rows: slice, *, past: int, f
     source = np.where(within, source, 0)
     within &= stretch[source] == stretch[at][:, None]
     gathered = values[source]  # (rows, lags, units)
-    gathered[~within] = 0
+    short = np.flatnonzero(~within.all(axis=1))
+    inside = within[short][:, :, None].astype(values.dtype)
+    mean = np.einsum("rlu,rl->ru", gathered[short], inside[:, :, 0]) / np.maximum(inside.sum(axis=1), 1)
+    gathered[short] = np.where(inside > 0, gathered[short], mean[:, None])
     return gathered.reshape(len(at), -1)

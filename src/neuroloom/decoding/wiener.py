@@ -37,8 +37,8 @@ class WienerDecoder(Decoder):
     For a behaviour: ridge regression, with the penalty of each dimension chosen on the last fifth of the
     training bins, then solved on all of them. For a trial label: multinomial logistic regression, one
     prediction per bin, with the penalty chosen in cross-validation over whole trials. Counts are
-    scaled by unit. Lags that would reach out of a trial or support interval read the unit's mean, so
-    every bin has a prediction. Each session has weights of its own.
+    scaled by unit. Lags that would reach out of a trial or support interval read the mean of those that do
+    not, so every bin has a prediction. Each session has weights of its own.
 
     Parameters
     ----------
