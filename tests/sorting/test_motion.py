@@ -3,7 +3,7 @@ import pytest
 
 from neuroloom.errors import DataError
 from neuroloom.simulation.probes import make_probe
-from neuroloom.simulation.recordings import demo_recording
+from neuroloom.simulation.recordings import demo_recording, inject
 from neuroloom.sorting.folders import MOVED
 from neuroloom.sorting.motion import (
     check_motion,
@@ -78,6 +78,14 @@ def test_what_moves_is_told_from_what_does_not(drifting, array_recording):
     still = demo_recording(probe="columns-32", duration_s=20.0, noise_uv=30.0, seed=1).recording
     assert range_of_motion(prepare(still).recording) < 2
     assert choose_motion(prepare(still).recording, "auto") == "none"
+
+
+def test_few_faint_spikes_are_not_taken_for_motion():
+    random = np.random.default_rng(1)
+    rates_hz = random.uniform(1, 6, 8)
+    trains = {unit: np.sort(random.uniform(0, 30, round(30 * rate))) for unit, rate in enumerate(rates_hz)}
+    still, _ = inject(trains, probe="columns-32", duration_s=30.0, noise_uv=60.0, seed=1)
+    assert range_of_motion(prepare(still).recording) < 2
 
 
 @pytest.mark.parametrize(

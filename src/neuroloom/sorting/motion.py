@@ -18,6 +18,10 @@ FEWEST_CHANNELS, SHORTEST_UM = 8, 100.0
 # Less than this along the probe, a neuron's waveform hardly changes, and interpolating would cost more.
 LEAST_UM = 5.0
 _LOOKS, _LOOK_S = 20, 1.0  # evenly spread parts of the recording tell whether there is motion
+# Presets look at spikes 8 times the noise, of which a noisy recording has a few a second: from those motion
+# was made up (5 to 24 um where nothing moved), from the more there are at 6 it was not.
+_DEEP_ENOUGH = 6.0
+_FEWEST_SPIKES = 6  # a second; fewer tell nothing
 # Where a preset's windows lie further apart than this share of the probe, so many steps are laid along it.
 _MOST_STEP, _WINDOWS = 0.5, 4
 # It needs a package that SpikeInterface does not bring, and draws from torch's global generator.
@@ -120,17 +124,30 @@ def range_of_motion(recording: "BaseRecording", *, seed: int = 0) -> float:
     keep_compiled()
     with quiet(), repeatable(seed, "motion", AUTO):
         try:
-            motion: Any = compute_motion(
+            found: Any = compute_motion(
                 looks,
                 preset=BY_DEFAULT,
+                detect_kwargs=_detection(BY_DEFAULT),
                 estimate_motion_kwargs=_windows(recording, BY_DEFAULT),
+                output_motion_info=True,
                 n_jobs=1,
                 chunk_duration=f"{_LOOK_S:g}s",
                 progress_bar=False,
             )
         except Exception:  # estimators fail in ways of their own where there are few spikes
             return 0.0
+    motion, told = found
+    if len(told["peaks"]) < _FEWEST_SPIKES * _LOOK_S * n_looks:
+        return 0.0
     return max(float(np.ptp(moved, axis=0).max(initial=0.0)) for moved in motion.displacement)
+
+
+def _detection(preset: str) -> dict[str, float]:
+    """Return settings that make a preset look at fainter spikes than it would."""
+    from spikeinterface.preprocessing.motion import motion_options_preset
+
+    deepest = motion_options_preset[preset]["detect_kwargs"].get("detect_threshold", 0.0)
+    return {"detect_threshold": _DEEP_ENOUGH} if deepest > _DEEP_ENOUGH else {}
 
 
 def _windows(recording: "BaseRecording", preset: str) -> dict[str, float]:
@@ -186,7 +203,13 @@ def correct_motion(
         try:
             estimation = _MENDED.get(preset, {}) | _windows(recording, preset)
             method: Any = preset
-            corrected: Any = by_preset(recording, preset=method, estimate_motion_kwargs=estimation, **jobs)
+            corrected: Any = by_preset(
+                recording,
+                preset=method,
+                detect_kwargs=_detection(preset),
+                estimate_motion_kwargs=estimation,
+                **jobs,
+            )
         except Exception as error:  # estimators fail in ways of their own where there are few spikes
             raise DataError(
                 f"motion {preset!r} could not be estimated ({type(error).__name__}: {error})",
