@@ -97,9 +97,10 @@ def draw(costs: dict[Size, dict[str, Any]], path: Path) -> None:
         axes.plot(numbers, [costs[size]["cpu_s"] for size in sizes], "o-", color=hue(0), clip_on=False)
         axes.set_xticks(numbers)
         axes.set_xlim(left=0)
-        axes.set_ylim(bottom=0)
         axes.grid(color=GRID)
         axes.set_xlabel("Units at 32 channels" if what == "units" else "Channels, 10 units")
+    # Once both panels are drawn, of which the first would fix the axis of the other.
+    figure.axes[0].set_ylim(0, 1.05 * max(costs[size]["cpu_s"] for size in BY_UNITS + BY_CHANNELS))
     value_label(figure.axes[0], "CPU seconds for one minute")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, facecolor=SURFACE, metadata={"Date": None, "Creator": None})
