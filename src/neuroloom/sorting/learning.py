@@ -22,8 +22,8 @@ from neuroloom.sorting.templates import FOR_TEMPLATE, LENGTH, Units, core, mean_
 from neuroloom.sorting.workspace import Workspace
 
 _LEAST_DISTANCE = 6.0  # of a template from nothing, in standard deviations; noise itself makes 4
-# On its largest channel: far below it, on many, is what a reference leaves of others. At 3 neurons were left out
-# of which nine spikes in ten had been found, and what a reference leaves is now known by its company.
+# On its largest channel: far below it, on many, is what a reference leaves of others. At 3, neurons went of
+# which most spikes had been found, and what a reference leaves is now known by its company.
 _LEAST_DEPTH = 2.0
 _FAINT = 8.0
 _LEAST_PURE = 0.6
