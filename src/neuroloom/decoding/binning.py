@@ -221,7 +221,8 @@ def lagged(values: np.ndarray, stretch: np.ndarray, rows: slice, *, past: int, f
     within &= stretch[source] == stretch[at][:, None]
     gathered = values[source]  # (rows, lags, units)
     short = np.flatnonzero(~within.all(axis=1))
-    inside = within[short][:, :, None].astype(values.dtype)
-    mean = np.einsum("rlu,rl->ru", gathered[short], inside[:, :, 0]) / np.maximum(inside.sum(axis=1), 1)
-    gathered[short] = np.where(inside > 0, gathered[short], mean[:, None])
+    inside = within[short]  # (short, lags)
+    total = np.einsum("rlu,rl->ru", gathered[short], inside.astype(values.dtype))
+    mean = total / np.maximum(inside.sum(axis=1, keepdims=True), 1)
+    gathered[short] = np.where(inside[:, :, None], gathered[short], mean[:, None])
     return gathered.reshape(len(at), -1)

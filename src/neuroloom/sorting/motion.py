@@ -136,8 +136,8 @@ def range_of_motion(recording: "BaseRecording", *, seed: int = 0) -> float:
             )
         except Exception:  # estimators fail in ways of their own where there are few spikes
             return 0.0
-    motion, told = found
-    if len(told["peaks"]) < _FEWEST_SPIKES * _LOOK_S * n_looks:
+    motion, info = found
+    if len(info["peaks"]) < _FEWEST_SPIKES * _LOOK_S * n_looks:
         return 0.0
     return max(float(np.ptp(moved, axis=0).max(initial=0.0)) for moved in motion.displacement)
 
@@ -146,8 +146,8 @@ def _detection(preset: str) -> dict[str, float]:
     """Return settings that make a preset look at fainter spikes than it would."""
     from spikeinterface.preprocessing.motion import motion_options_preset
 
-    deepest = motion_options_preset[preset]["detect_kwargs"].get("detect_threshold", 0.0)
-    return {"detect_threshold": _DEEP_ENOUGH} if deepest > _DEEP_ENOUGH else {}
+    threshold = motion_options_preset[preset]["detect_kwargs"].get("detect_threshold", 0.0)
+    return {"detect_threshold": _DEEP_ENOUGH} if threshold > _DEEP_ENOUGH else {}
 
 
 def _windows(recording: "BaseRecording", preset: str) -> dict[str, float]:
