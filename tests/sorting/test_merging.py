@@ -3,7 +3,7 @@ import pytest
 
 from neuroloom.sorting.merging import merge_alike, shapes_of_one, without_composites
 from neuroloom.sorting.noise import NoiseModel
-from neuroloom.sorting.templates import LENGTH, LONG, LONG_TROUGH, Units, shift_waveforms
+from neuroloom.sorting.templates import LENGTH, LONG, LONG_TROUGH, Units, shifted
 
 N_SAMPLES, REFRACTORY = 60 * 30_000, 45
 TETRODE = np.array([[0.0, 0], [25, 0], [0, 25], [25, 25]])
@@ -13,8 +13,7 @@ WHITE = NoiseModel(np.eye(LENGTH), np.eye(4))
 def template(weights: list[float], *, width: float = 3.0, samples: float = 0.0) -> np.ndarray:
     time = np.arange(LONG) - LONG_TROUGH
     trough = -np.exp(-(time**2) / (2 * width**2)) + 0.3 * np.exp(-((time - 12) ** 2) / 50)
-    made = (trough[:, None] * np.array(weights))[None]
-    return shift_waveforms(made, samples)[0].astype(np.float32)
+    return shifted(trough[:, None] * np.array(weights), np.array([samples]))[0].astype(np.float32)
 
 
 def units(*templates: np.ndarray, count: list[int]) -> Units:

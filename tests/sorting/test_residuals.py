@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from neuroloom.sorting.residuals import Subtraction, own_waveforms, sharper
-from neuroloom.sorting.templates import LONG, LONG_TROUGH, core, shift_waveforms
+from neuroloom.sorting.templates import LONG, LONG_TROUGH, core, shifted
 
 
 def templates() -> np.ndarray:
@@ -16,7 +16,7 @@ def templates() -> np.ndarray:
 def voltage(sample, unit, height, delay, *, length=6000, noise=0.0) -> np.ndarray:
     traces = np.random.default_rng(0).normal(0, noise, (length, 4)).astype(np.float32)
     for at, one, high, late in zip(sample, unit, height, delay, strict=True):
-        shape = shift_waveforms(templates()[[one]], late)[0]
+        shape = shifted(templates()[one], np.array([late]))[0]
         traces[at - LONG_TROUGH : at - LONG_TROUGH + LONG] += high * shape
     return traces
 

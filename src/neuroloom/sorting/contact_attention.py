@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu, scaled_dot_product_attention
+from torch.nn.functional import gelu, linear, scaled_dot_product_attention
 
 
 class Geometry(nn.Module):
@@ -28,11 +28,14 @@ class Block(nn.Module):
         self.qkv, self.out = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
         self.up, self.down = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
 
-    def forward(self, x: Tensor, present: Tensor | None = None) -> Tensor:
-        batch, n_tokens, dim = x.shape
-        qkv = self.qkv(self.norm_attention(x)).reshape(batch, n_tokens, 3, self.n_heads, -1)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, tokens, head_dim)
+    def forward(self, x: Tensor, present: Tensor | None = None, *, n_asking: int | None = None) -> Tensor:
+        """Mix tokens (B, tokens, dim); with `n_asking` only the first of them ask, and are returned."""
+        dim = x.shape[2]
+        y, x = self.norm_attention(x), x[:, :n_asking]
+        query = linear(y[:, :n_asking], self.qkv.weight[:dim], self.qkv.bias[:dim])
+        key, value = linear(y, self.qkv.weight[dim:], self.qkv.bias[dim:]).chunk(2, dim=-1)
+        heads = [each.unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for each in (query, key, value)]
         mask = None if present is None else present[:, None, None, :]
-        mixed = scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        x = x + self.out(mixed.transpose(1, 2).reshape(batch, n_tokens, dim))
+        mixed = scaled_dot_product_attention(*heads, attn_mask=mask)  # (B, heads, asking, head_dim)
+        x = x + self.out(mixed.transpose(1, 2).flatten(2))
         return x + self.down(gelu(self.up(self.norm_mlp(x))))

@@ -35,8 +35,7 @@ def apply_model(model: nn.Module, snippets: np.ndarray, place: Neighbourhood) ->
         part = torch.from_numpy(np.ascontiguousarray(snippets[start : start + BATCH], np.float32))
         voltage = torch.zeros(len(part), LARGEST, part.shape[2], device=device)
         voltage[:, : part.shape[1]] = part.to(device)
-        n = len(part)
-        result = model(voltage, contacts.expand(n, *contacts.shape), present.expand(n, *present.shape))
+        result = model(voltage, contacts[None], present[None])  # the same for all
         rows.append(result.float().cpu().numpy())
     if not rows:
         return np.zeros((0, 0), np.float32)

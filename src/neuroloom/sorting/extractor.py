@@ -75,8 +75,9 @@ class ContactsExtractor(nn.Module):
         x = self.mix(gelu(x)) + self.geometry(contacts_um)
         x = torch.cat([self.readout.expand(len(x), -1, -1), x], dim=1)  # (B, 1 + C, dim)
         seen = torch.cat([torch.ones_like(present[:, :1]), present], dim=1)
-        for block in self.blocks:
+        for block in self.blocks[:-1]:
             x = block(x, seen)
+        x = self.blocks[-1](x, seen, n_asking=1)  # nothing else is read
         return self.head(self.norm(x[:, 0]))
 
 

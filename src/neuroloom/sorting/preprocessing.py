@@ -12,6 +12,7 @@ from neuroloom.seeds import derive
 from neuroloom.simulation.probes import make_probe
 from neuroloom.sorting.checks import check_recording
 from neuroloom.sorting.folders import PREPARED, SILENT, write_recording
+from neuroloom.sorting.medians import median
 from neuroloom.sorting.probes import attach_probe
 from neuroloom.sorting.scanning import Scan, bad_channels, iterate_chunks, scan_recording
 from neuroloom.sorting.spikeinterface_runs import quiet
@@ -169,8 +170,8 @@ def _share_noise(recording: "BaseRecording") -> bool:
 
 
 def _left_by_median(traces: np.ndarray) -> float:
-    alone = traces - np.median(traces, axis=1, keepdims=True)
-    return float(np.median(np.median(np.abs(alone), axis=0)))
+    alone = traces - median(traces, axis=1)[:, None]
+    return float(np.median(median(np.abs(alone), axis=0)))
 
 
 def _broken_channels(recording: "BaseRecording", *, seed: int) -> dict[str, str]:

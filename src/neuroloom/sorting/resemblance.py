@@ -3,7 +3,7 @@
 import numpy as np
 
 from neuroloom.sorting.noise import NoiseModel, symmetric_root
-from neuroloom.sorting.templates import FOR_TEMPLATE, Units, core, moved_by, shift_waveforms
+from neuroloom.sorting.templates import FOR_TEMPLATE, Units, core, moved_by, shifted
 
 _SAME = 0.03  # share of a template's energy by which two of one unit may differ
 _SAME_SCALE = 1.18
@@ -57,9 +57,9 @@ class Resemblance:
     def _take(self, one: int) -> None:
         self._one, self._channels = one, around(self.locations_um, int(self.units.peak[one]))
         self._white = whitener(self.noise, self._channels)
-        template = self.units.templates[[one]]
-        shifted = [shift_waveforms(template, part)[0][:, self._channels] for part in _PARTS_OF_SAMPLE]
-        self._candidates = self._white(core(np.concatenate([moved(each, _LAGS) for each in shifted])))
+        template = self.units.templates[one][:, self._channels]
+        parts = shifted(template, np.array(_PARTS_OF_SAMPLE))
+        self._candidates = self._white(core(np.concatenate([moved(each, _LAGS) for each in parts])))
         self._size = np.maximum(np.einsum("ij,ij->i", self._candidates, self._candidates), 1e-9)
 
 

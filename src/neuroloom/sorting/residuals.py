@@ -8,7 +8,8 @@ import numba
 import numpy as np
 
 from neuroloom.sorting.mapped import give_back
-from neuroloom.sorting.templates import FOR_TEMPLATE, LONG, LONG_TROUGH, core, cut, shift_waveforms
+from neuroloom.sorting.medians import median
+from neuroloom.sorting.templates import FOR_TEMPLATE, LONG, LONG_TROUGH, core, shifted
 
 _EDGE = 2 * LONG
 _STEPS = np.arange(-15, 16)  # tenths of a sample: a peeler may be one off
@@ -145,15 +146,14 @@ class Subtraction:
         misfit = np.zeros(len(sample))
         for one in np.unique(unit):
             mine = np.flatnonzero(unit == one)
-            around = core(cut(residual, sample[mine], self.loudest[one]))
+            around = core(_snippets(residual, sample[mine] - LONG_TROUGH, self.loudest[one]))
             misfit[mine] = np.einsum("stc,stc->s", around, around) / around[0].size
         return misfit
 
     def _bank(self, unit: int) -> tuple[np.ndarray, np.ndarray]:
         """Return a template at every shift, ``(shifts, 128, channels)``, and their inner products."""
         if unit not in self._banks:
-            template = self.templates[unit][None][:, :, self.channels[unit]]
-            bank = np.concatenate([shift_waveforms(template, step / 10) for step in _STEPS])
+            bank = shifted(self.templates[unit][:, self.channels[unit]], _STEPS / 10)
             bank = (bank * _taper()[:, None]).astype(np.float32)
             flat = bank.reshape(len(bank), -1)
             self._banks[unit] = bank, flat @ flat.T
@@ -252,7 +252,7 @@ def sharper(templates: np.ndarray, chunks: Iterable[Left], *, most: int = FOR_TE
             mine = np.flatnonzero(left.unit == unit)[:most]
             remains = _aligned(left, mine, channels)
             # Unresolved overlaps are rare and large.
-            bound = 4 * np.median(np.abs(remains.reshape(-1)[::_EVERY])) + 1e-6
+            bound = 4 * median(np.abs(remains.reshape(-1)[::_EVERY]), axis=0) + 1e-6
             added[unit] += np.clip(remains, -bound, bound).sum(axis=0)
             height[unit] += left.height[mine].sum()
             count[unit] += len(mine)
@@ -263,9 +263,11 @@ def sharper(templates: np.ndarray, chunks: Iterable[Left], *, most: int = FOR_TE
 
 
 def _aligned(left: Left, chosen: np.ndarray, channels: np.ndarray) -> np.ndarray:
-    snippets = cut(left.residual, left.sample[chosen], channels)
-    turn = np.exp(2j * np.pi * np.fft.rfftfreq(LONG) * left.delay[chosen, None])
-    return np.fft.irfft(np.fft.rfft(snippets, axis=1) * turn[:, :, None], LONG, axis=1).astype(np.float32)
+    from scipy.fft import irfft, rfft
+
+    snippets = _snippets(left.residual, left.sample[chosen] - LONG_TROUGH, channels)
+    turn = np.exp(2j * np.pi * np.fft.rfftfreq(LONG) * left.delay[chosen, None]).astype(np.complex64)
+    return irfft(rfft(snippets, axis=1) * turn[:, :, None], LONG, axis=1)
 
 
 def _taper() -> np.ndarray:

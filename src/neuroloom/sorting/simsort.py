@@ -18,6 +18,7 @@ from tqdm import tqdm
 from neuroloom.sorting.confidence import apart, believable, companions, contamination, spike_confidence
 from neuroloom.sorting.learning import STAGES, Learner
 from neuroloom.sorting.mapped import give_back
+from neuroloom.sorting.medians import median
 from neuroloom.sorting.pretrained import bundled_weights, load_weights
 from neuroloom.sorting.residuals import Subtraction
 from neuroloom.sorting.scanning import iterate_chunks, spread
@@ -195,7 +196,7 @@ def noise_levels(recording: "BaseRecording") -> np.ndarray:
 
 
 def _levels(chunks: Iterable[np.ndarray]) -> np.ndarray:
-    noise = np.median([np.median(np.abs(traces), axis=0) for traces in chunks], axis=0) / 0.6745
+    noise = np.median([median(np.abs(traces), axis=0) for traces in chunks], axis=0) / 0.6745
     return np.where(noise > 0, noise, np.inf)
 
 

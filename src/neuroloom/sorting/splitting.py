@@ -9,6 +9,7 @@ import numpy as np
 
 from neuroloom.seeds import derive
 from neuroloom.sorting.coincidences import fire_as_one
+from neuroloom.sorting.medians import median
 from neuroloom.sorting.spikeinterface_runs import keep_compiled, quiet
 
 MOST_SPIKES = 2000  # of a unit that are looked at
@@ -160,7 +161,7 @@ def _joined(label: np.ndarray, points: np.ndarray, sample: np.ndarray, *, refrac
 def features(white: np.ndarray) -> np.ndarray:
     """Return the axes in which whitened waveforms scatter more than noise does, shape ``(spikes, axes)``."""
     n, _, n_channels = white.shape
-    centred = white - np.median(white, axis=0)
+    centred = white - median(white, axis=0)
     moment = np.einsum("ntc,nuc->tu", centred, centred, optimize=True) / (n * n_channels)
     courses = np.linalg.eigh(moment)[1][:, ::-1][:, :_COURSES]
     flat = np.einsum("ntc,tk->nkc", centred, courses, optimize=True).reshape(n, -1).astype(np.float64)

@@ -6,6 +6,7 @@ import numpy as np
 
 from neuroloom.seeds import derive
 from neuroloom.sorting.mapped import give_back
+from neuroloom.sorting.medians import median
 
 # Samples of a template and before its trough. What large spikes leave long before and after would be taken
 # for small ones, so templates are long; only their core is compared.
@@ -61,12 +62,6 @@ def core(templates: np.ndarray) -> np.ndarray:
     return templates[:, _CORE]
 
 
-def cut(traces: np.ndarray, sample: np.ndarray, channels: np.ndarray | None = None) -> np.ndarray:
-    """Return the voltage around spikes, ``(spikes, 128, channels)``, the spikes' samples at sample 40."""
-    window = sample[:, None] + np.arange(-LONG_TROUGH, LONG - LONG_TROUGH)
-    return traces[window] if channels is None else traces[window[:, :, None], channels]
-
-
 def mean_waveforms(
     traces: np.ndarray, sample: np.ndarray, labels: np.ndarray, n_units: int, *, seed: int
 ) -> np.ndarray:
@@ -109,8 +104,8 @@ def mean_waveforms(
 
 
 def _median_waveform(traces: np.ndarray, sample: np.ndarray) -> np.ndarray:
-    # Each value's spikes side by side in memory, which is what a median sorts.
-    return np.median(np.ascontiguousarray(np.moveaxis(cut(traces, sample), 0, -1)), axis=-1)
+    waveforms = traces[sample[:, None] + np.arange(-LONG_TROUGH, LONG - LONG_TROUGH)]
+    return median(waveforms, axis=0)
 
 
 def moved_by(template: np.ndarray, lag: int) -> np.ndarray:
@@ -125,11 +120,12 @@ def moved_by(template: np.ndarray, lag: int) -> np.ndarray:
     return moved
 
 
-def shift_waveforms(waveforms: np.ndarray, samples: float) -> np.ndarray:
-    """Return ``(units, samples, channels)`` delayed by a fraction of a sample."""
-    if samples == 0:
-        return waveforms
-    length = waveforms.shape[1]
-    padded = np.pad(waveforms, ((0, 0), (8, 8), (0, 0)), mode="edge")
-    turn = np.exp(-2j * np.pi * np.fft.rfftfreq(length + 16) * samples)
-    return np.fft.irfft(np.fft.rfft(padded, axis=1) * turn[None, :, None], length + 16, axis=1)[:, 8:-8]
+def shifted(template: np.ndarray, delays: np.ndarray) -> np.ndarray:
+    """Return ``(samples, channels)`` delayed by parts of a sample, ``(delays, samples, channels)``."""
+    from scipy.fft import irfft, rfft
+
+    length, delays = len(template) + 16, delays[:, None]
+    padded = np.pad(template, ((8, 8), (0, 0)), mode="edge")
+    turn = np.exp(-2j * np.pi * np.fft.rfftfreq(length) * delays)
+    found = irfft(rfft(padded, axis=0) * turn[:, :, None], length, axis=1)[:, 8:-8]
+    return np.where(delays[:, None] == 0, template, found)
