@@ -4,7 +4,9 @@ reaching
     The direction (of 8) of a reach in every 100 ms bin, from windows of two bins; the first 80 % of the
     trials train, the last 20 % test. Every window of two bins that fits in a test trial counts, both its
     bins. Beside logistic regression on the same two bins, a GRU and an NDT-like transformer, also on
-    windows of two.
+    windows of two. Each method twice: as trained, and after `Decoder.recalibrate` on the test trials, which
+    looks at how much units fire there and at no label. --everything trains networks on the slow bins of
+    the training trials too, and on bins shifted by half a bin (one animal has files with them).
 transfer
     The network learns one animal; then all of T rests, and only a linear head on it learns the other animal's
     training trials. Beside training on that animal, and the same head on a T that was never trained.
@@ -21,24 +23,23 @@ command goes on from it.
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from eit_animals import BIN_S, FILES, TARGET, WINDOW, Animal
 from kept import Kept
 from table import Row, conditions, finish
 
-from neuroloom import EITDecoder, GRUDecoder, NDTDecoder, Session, load_decoder
+from neuroloom import EITDecoder, GRUDecoder, NDTDecoder, load_decoder
+from neuroloom.decoding.binning import UnitScale
 from neuroloom.decoding.estimator import Decoder
 from neuroloom.decoding.logistic import choose_inverse_penalty, fit_logistic
-from neuroloom.errors import MissingFile
-from neuroloom.seeds import stream
+from neuroloom.decoding.recalibration import KNOWN_BINS
 from neuroloom.threads import set_threads
 
-DATA = Path(__file__).parents[2] / "shared" / "data" / "reaching"
-FILES = {"mihi": "mihi_2014-03-03_100ms", "chewie": "chewie_2013-10-03_100ms"}
 GOALS = {"mihi": 0.87, "chewie": 0.83}
-TARGET, BIN_S, WINDOW = "direction", 0.1, 2
 EIT: dict[str, Any] = {
     "config": {"answer": "concatenated", "interaction_dropout": 0.5, "individual_dropout": 0.0},
     "steps": 1000,
@@ -57,65 +58,6 @@ FEW, FEW_STEPS = 0.25, 500
 PEERS = ("from nothing", "logistic")
 
 
-class Animal:
-    """One recording, with its trials split in the order in which they came."""
-
-    def __init__(self, name: str, *, validate: bool = False):
-        path = DATA / f"{FILES[name]}.npz"
-        if not path.exists():
-            raise MissingFile(f"{path} does not exist", expected="the shared data", remedy="fetch it first")
-        with np.load(path, allow_pickle=False) as data:
-            self.counts, lengths, self.target = data["spike_counts"], data["trial_lengths"], data["target"]
-        self.name = name
-        self.bins = np.split(np.arange(len(self.counts)), np.cumsum(lengths)[:-1])
-        n = len(lengths)
-        cuts = (round(0.64 * n), round(0.8 * n)) if validate else (round(0.8 * n), n)
-        self.learn, self.test = np.arange(cuts[0]), np.arange(*cuts)
-
-    def some(self, fraction: float, seed: int) -> np.ndarray:
-        """Return a part of the training trials, drawn by the seed."""
-        drawn = stream(seed, "trials", self.name).permutation(self.learn)
-        return np.sort(drawn[: max(2, round(fraction * len(drawn)))])
-
-    def session(self, trials: np.ndarray) -> Session:
-        """Return whole trials as a session."""
-        return self._session([self.bins[trial] for trial in trials], self.target[trials])
-
-    def windows(self, trials: np.ndarray) -> list[Session]:
-        """Return every window of two bins as a trial of its own, in sessions in which none overlap."""
-        sessions = []
-        for first in range(WINDOW):
-            pieces, owners = [], []
-            for trial in trials:
-                mine = self.bins[trial][first:]
-                mine = mine[: len(mine) // WINDOW * WINDOW].reshape(-1, WINDOW)
-                pieces += list(mine)
-                owners += [trial] * len(mine)
-            sessions.append(self._session(pieces, self.target[owners]))
-        return sessions
-
-    def _session(self, pieces: list[np.ndarray], target: np.ndarray) -> Session:
-        return Session.from_counts(
-            self.counts[np.concatenate(pieces)],
-            bin_size_s=BIN_S,
-            id=self.name,
-            subject=self.name,
-            trial_lengths=[len(each) for each in pieces],
-            trial_labels={TARGET: target},
-            trial_gap_s=1.0,
-        )
-
-    def table(self, trials: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return windows for a regression: (windows, 2 x units), their labels, and the trial of each."""
-        rows, owners = [], []
-        for trial in trials:
-            mine = self.bins[trial]
-            for first in range(len(mine) - WINDOW + 1):
-                rows.append(self.counts[mine[first : first + WINDOW]].ravel())
-                owners.append(trial)
-        return np.array(rows, dtype=np.float64), self.target[owners], np.array(owners)
-
-
 def accuracy(decoder: Decoder, animal: Animal) -> float:
     """Return the share of right bins in all windows of the test trials."""
     right, n = 0.0, 0
@@ -125,14 +67,17 @@ def accuracy(decoder: Decoder, animal: Animal) -> float:
     return right / n
 
 
-def logistic(animal: Animal, trials: np.ndarray) -> float:
-    """Return the accuracy of logistic regression on the two bins, counts or their roots, whichever fits."""
+def logistic(animal: Animal, trials: np.ndarray, *, anew: bool = False) -> float:
+    """Return the accuracy of logistic regression on the two bins; `anew`: scaled as `Decoder.recalibrate`."""
     x, y, owner = animal.table(trials)
     test, true, _ = animal.table(animal.test)
     _, codes = np.unique(y, return_inverse=True)
     names = np.unique(y)
-    mean, spread = x.mean(axis=0), np.sqrt(x.var(axis=0) + x.var(axis=0).mean())
-    x, test = (x - mean) / spread, (test - mean) / spread
+    columns = [str(column) for column in range(x.shape[1])]
+    scale = later = UnitScale.of(columns, x)
+    if anew:
+        later = scale.towards(UnitScale.of(columns, test), len(test) / (len(test) + KNOWN_BINS))
+    x, test = (x - scale.mean) / scale.spread, (test - later.mean) / later.spread
     inverse = choose_inverse_penalty(x, codes, owner) or 1e-2
     weights, intercept = fit_logistic(x, codes, len(names), inverse_penalty=inverse)
     return float((names[(test @ weights + intercept).argmax(axis=1)] == true).mean())
@@ -171,35 +116,50 @@ def fitted(animal: Animal, seed: int, args: argparse.Namespace) -> EITDecoder:
     return decoder
 
 
+HOW = ("as trained", "rates anew")
+
+
+def both(decoder: Decoder, animal: Animal, *, everything: bool = False) -> list[float]:
+    """Return the accuracy as trained, and with units' rates measured anew on the test trials."""
+    as_trained = accuracy(decoder, animal)
+    part = animal.everything if everything else animal.session
+    return [as_trained, accuracy(decoder.recalibrate(part(animal.test)), animal)]
+
+
+def within(kind: str, seed: int, animal: Animal, args: argparse.Namespace) -> list[float]:
+    """Return `both` for one method that learns the training trials."""
+    if kind == "logistic":
+        return [logistic(animal, animal.learn, anew=anew) for anew in (False, True)]
+    if kind == "eit" and not args.everything:
+        return both(fitted(animal, seed, args), animal)
+    decoder = eit(seed, args) if kind == "eit" else peer(kind, seed, args)
+    part = animal.everything if args.everything else animal.session
+    return both(decoder.fit(part(animal.learn)), animal, everything=args.everything)
+
+
 def reaching(args: argparse.Namespace, kept: Kept) -> list[Row]:
     """Return accuracies within animals."""
     rows = []
     for name in args.animals:
         animal = Animal(name, validate=args.validate)
-        scores: dict[str, list[float]] = {}
-        if "logistic" in args.kinds:
-            scores["logistic"] = [kept(f"{name} logistic", lambda: logistic(animal, animal.learn))]  # noqa: B023
-        for seed in args.seeds:
-            for kind in args.kinds:
-                if kind == "logistic":
-                    continue
-
-                def score(kind: str = kind, seed: int = seed, animal: Animal = animal) -> float:
-                    if kind == "eit":
-                        return accuracy(fitted(animal, seed, args), animal)
-                    return accuracy(peer(kind, seed, args).fit(animal.session(animal.learn)), animal)
-
-                scores.setdefault(kind, []).append(kept(f"{name} {kind} seed {seed}", score))
-        means = {kind: round(float(np.mean(each)), 4) for kind, each in scores.items()}
-        print(f"{name}: {means}, goal {GOALS[name]}", flush=True)
-        if "eit" in scores:
+        data = ", all bins" if args.everything else ""
+        scores: dict[str, list[list[float]]] = {}
+        for kind in args.kinds:
+            for seed in args.seeds[:1] if kind == "logistic" else args.seeds:
+                label, fit = f"{name} {kind} seed {seed}{data}: both", partial(within, kind, seed, animal)
+                score = kept(label, partial(fit, args))
+                scores.setdefault(kind, []).append(score)
+        for column, how in enumerate(HOW):
+            means = {kind: round(float(np.mean(each, axis=0)[column]), 4) for kind, each in scores.items()}
+            print(f"{name}{data}, {how}: {means}, goal {GOALS[name]}", flush=True)
+            if "eit" not in scores:
+                continue
             told = conditions("torch", "scikit-learn", seeds=args.seeds, each=scores, goal=GOALS[name], **EIT)
             for kind in [kind for kind in scores if kind != "eit"] or [None]:
                 theirs = means[kind] if kind else None
                 ratio = None if theirs is None else (1 - theirs) / (1 - means["eit"])
-                rows.append(
-                    Row(f"{name}: accuracy of a bin", means["eit"], theirs, "", ratio, told | {"peer": kind})
-                )
+                label = f"{name}{data}: accuracy of a bin, {how}"
+                rows.append(Row(label, means["eit"], theirs, "", ratio, told | {"peer": kind}))
     return rows
 
 
@@ -208,30 +168,31 @@ def transfer(args: argparse.Namespace, kept: Kept) -> list[Row]:
     rows = []
     for source, goal in (("mihi", "chewie"), ("chewie", "mihi")):
         old, new = Animal(source, validate=args.validate), Animal(goal, validate=args.validate)
-        scores: dict[str, list[float]] = {"transfer": [], "trained": [], "random": []}
+        scores: dict[str, list[list[float]]] = {"transfer": [], "trained": [], "random": []}
         for seed in args.seeds:
 
-            def head(decoder: EITDecoder, new: Animal = new) -> float:
+            def head(decoder: EITDecoder, new: Animal = new) -> list[float]:
                 steps = 3 if args.quick else args.head_steps
-                return accuracy(decoder.adapt(new.session(new.learn), mode="head", steps=steps), new)
+                return both(decoder.adapt(new.session(new.learn), mode="head", steps=steps), new)
 
             def random(old: Animal = old, seed: int = seed) -> EITDecoder:
                 return eit(seed, args, steps=1, learning_rate=1e-12).fit(old.session(old.learn))
 
-            scores["trained"].append(
-                kept(f"{goal} eit seed {seed}", lambda: accuracy(fitted(new, seed, args), new))  # noqa: B023
-            )
+            trained = kept(f"{goal} eit seed {seed}: both", partial(within, "eit", seed, new, args))
+            scores["trained"].append(trained)
             scores["transfer"].append(
-                kept(f"{source} to {goal} seed {seed}", lambda: head(fitted(old, seed, args)))  # noqa: B023
+                kept(f"{source} to {goal} seed {seed}: both", lambda: head(fitted(old, seed, args)))  # noqa: B023
             )
-            scores["random"].append(kept(f"random to {goal} seed {seed}", lambda: head(random())))
-        means = {name: float(np.mean(each)) for name, each in scores.items()}
-        print(f"{source} to {goal}: {means}", flush=True)
-        told = conditions("torch", seeds=args.seeds, each=scores, head_steps=args.head_steps, **EIT)
-        for other in ("trained", "random"):
-            ratio = (1 - means[other]) / (1 - means["transfer"])
-            name = f"head on T of {source}, on {goal}"
-            rows.append(Row(name, means["transfer"], means[other], "", ratio, told | {"peer": f"{other} T"}))
+            scores["random"].append(kept(f"random to {goal} seed {seed}: both", lambda: head(random())))
+        for column, how in enumerate(HOW):
+            means = {name: float(np.mean(each, axis=0)[column]) for name, each in scores.items()}
+            print(f"{source} to {goal}, {how}: {means}", flush=True)
+            told = conditions("torch", seeds=args.seeds, each=scores, head_steps=args.head_steps, **EIT)
+            for other in ("trained", "random"):
+                ratio = (1 - means[other]) / (1 - means["transfer"])
+                label = f"head on T of {source}, on {goal}, {how}"
+                peer_of = {"peer": f"{other} T"}
+                rows.append(Row(label, means["transfer"], means[other], "", ratio, told | peer_of))
     return rows
 
 
@@ -241,39 +202,43 @@ def curve(args: argparse.Namespace, kept: Kept) -> list[Row]:
     for source, goal in (("mihi", "chewie"), ("chewie", "mihi")):
         old, new = Animal(source, validate=args.validate), Animal(goal, validate=args.validate)
         for fraction in FRACTIONS:
-            scores: dict[str, list[float]] = {"transfer": [], "from nothing": [], "logistic": []}
+            scores: dict[str, list[list[float]]] = {"transfer": [], "from nothing": [], "logistic": []}
             for seed in args.seeds[: args.curve_seeds]:
                 trials = new.some(fraction, seed)
 
-                def adapted(seed: int = seed, trials: np.ndarray = trials) -> float:
+                def adapted(seed: int = seed, trials: np.ndarray = trials) -> list[float]:
                     decoder = fitted(old, seed, args)  # noqa: B023
                     steps = 3 if args.quick else args.head_steps
-                    return accuracy(decoder.adapt(new.session(trials), mode="head", steps=steps), new)  # noqa: B023
+                    return both(decoder.adapt(new.session(trials), mode="head", steps=steps), new)  # noqa: B023
 
-                def from_nothing(seed: int = seed, trials: np.ndarray = trials) -> float:
+                def from_nothing(seed: int = seed, trials: np.ndarray = trials) -> list[float]:
                     steps = {"steps": FEW_STEPS} if fraction <= FEW and not args.quick else {}  # noqa: B023
-                    return accuracy(eit(seed, args, **steps).fit(new.session(trials)), new)  # noqa: B023
+                    return both(eit(seed, args, **steps).fit(new.session(trials)), new)  # noqa: B023
 
-                def regression(trials: np.ndarray = trials) -> float:
-                    return logistic(new, trials)  # noqa: B023
+                def regression(trials: np.ndarray = trials) -> list[float]:
+                    return [logistic(new, trials, anew=anew) for anew in (False, True)]  # noqa: B023
 
                 name = f"{goal}, {fraction:.0%} of the trials, seed {seed}"
-                scores["transfer"].append(kept(f"{name}: head on T of {source}", adapted))
-                whole = f"{goal} eit seed {seed}" if fraction == 1 else f"{name}: from nothing"
+                scores["transfer"].append(kept(f"{name}: head on T of {source}: both", adapted))
+                whole = f"{goal} eit seed {seed}: both" if fraction == 1 else f"{name}: from nothing: both"
                 scores["from nothing"].append(kept(whole, from_nothing))
-                scores["logistic"].append(kept(f"{name}: logistic", regression))
-            means = {name: round(float(np.mean(each)), 4) for name, each in scores.items()}
-            print(f"{goal} from {fraction:.0%}: {means}", flush=True)
-            told = conditions("torch", seeds=args.seeds[: args.curve_seeds], each=scores, **EIT)
-            for other in PEERS:
-                ratio = (1 - means[other]) / (1 - means["transfer"])
-                row = Row(f"{goal}, {fraction:.0%} of its trials", means["transfer"], means[other], "", ratio)
-                rows.append(Row(row.name, row.ours, row.peer, "", row.ratio, told | {"peer": other}))
+                scores["logistic"].append(kept(f"{name}: logistic: both", regression))
+            for column, how in enumerate(HOW):
+                means = {
+                    name: round(float(np.mean(each, axis=0)[column]), 4) for name, each in scores.items()
+                }
+                print(f"{goal} from {fraction:.0%}, {how}: {means}", flush=True)
+                told = conditions("torch", seeds=args.seeds[: args.curve_seeds], each=scores, how=how, **EIT)
+                for other in PEERS:
+                    ratio = (1 - means[other]) / (1 - means["transfer"])
+                    label = f"{goal}, {fraction:.0%} of its trials"
+                    peer_of = {"peer": other}
+                    rows.append(Row(label, means["transfer"], means[other], "", ratio, told | peer_of))
     return rows
 
 
 def draw(rows: list[Row], path: Path) -> None:
-    """Draw accuracy against the share of the new animal's trials, a panel for each animal."""
+    """Draw accuracy against the share of the new animal's trials, rates anew, a panel for each animal."""
     import matplotlib
 
     matplotlib.use("agg")
@@ -282,6 +247,7 @@ def draw(rows: list[Row], path: Path) -> None:
     figure, panels = plt.subplots(1, 2, figsize=(8.2, 3.6), layout="constrained", sharey=True)
     for axes, name in zip(panels, ("chewie", "mihi"), strict=True):
         mine = [row for row in rows if row.name.startswith(f"{name}, ") and row.name.endswith("its trials")]
+        mine = [row for row in mine if row.conditions["how"] == HOW[1]]
         shares = sorted({float(row.name.split()[1].rstrip("%")) for row in mine})
         lines = {"head on T of the other animal": [row.ours for row in mine[::2]]}
         lines |= {f"{peer}": [row.peer for row in mine if row.conditions["peer"] == peer] for peer in PEERS}
@@ -314,6 +280,9 @@ def main() -> None:
     parser.add_argument("--curve-seeds", type=int, default=3, help="how many of the seeds make the curve")
     parser.add_argument("--head-steps", type=int, default=HEAD_STEPS)
     parser.add_argument("--validate", action="store_true", help="measure on the last part of training")
+    parser.add_argument(
+        "--everything", action="store_true", help="train on slow bins and half bins of the trials too"
+    )
     parser.add_argument("--settings", default="{}", help="JSON: other arguments of EITDecoder")
     parser.add_argument("--kept", type=Path, help="file of finished results")
     parser.add_argument("--models", type=Path, help="folder that keeps fitted networks")

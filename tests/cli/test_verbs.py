@@ -87,6 +87,15 @@ def test_a_decoder_learns_a_new_session_from_nwb(decoder, tuesday, tmp_path, cap
     assert load_decoder(adapted).score(Session.load(tuesday)) > 0.9
 
 
+def test_rates_are_measured_anew_in_a_session_that_is_known(decoder, monday, tuesday, tmp_path, capsys):
+    out, command = tmp_path / "anew", ["decode", "recalibrate", "--decoder", str(decoder)]
+    assert main([*command, "--session", str(monday), "--out", str(out)]) == 0
+    assert "next: neuroloom decode predict" in capsys.readouterr().out
+    assert load_decoder(out).score(Session.load(monday)) > 0.9
+    assert main([*command, "--session", str(tuesday), "--out", str(tmp_path / "never")]) == 2
+    assert "adapt" in capsys.readouterr().err
+
+
 def test_several_sessions_are_fitted_at_once(monday, tuesday, tmp_path, capsys):
     command = ["decode", "fit", "--session", str(monday), str(tuesday), "--target", "velocity"]
     assert main([*command, "--past-bins", "1", "--out", str(tmp_path / "both")]) == 0

@@ -1,4 +1,4 @@
-"""Verbs about decoders: fit, predict, score, adapt; `stream` has a file of its own."""
+"""Verbs about decoders: fit, predict, score, adapt, recalibrate; `stream` has a file of its own."""
 
 import os
 from dataclasses import dataclass
@@ -224,6 +224,28 @@ class Adapt:
             write_text(curve, curve_table(decoder).to_csv(index=False))  # type: ignore[arg-type]
             console.wrote(curve, "learning curve")
         write_page(decoder, self.out, held_out=held_out, sessions=sessions)
+        console.following(
+            f"neuroloom decode predict --decoder {self.out} --session {self.session[0]} --out predicted.csv"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recalibrate:
+    """Measure anew how much a decoder's units fire, in a later part of their session; no target is needed."""
+
+    decoder: Path
+    """Folder of a decoder of counts (not POYO)."""
+    session: tuple[Path, ...]
+    """Session folders or NWB files, with ids and units that the decoder knows."""
+    out: Path
+    """Folder for the recalibrated decoder."""
+
+    def __call__(self) -> None:
+        from neuroloom.decoding.estimator import load_decoder
+
+        decoder = load_decoder(self.decoder)
+        decoder.recalibrate(read_sessions(self.session)).save(self.out)
+        console.wrote(self.out, "recalibrated decoder")
         console.following(
             f"neuroloom decode predict --decoder {self.out} --session {self.session[0]} --out predicted.csv"
         )

@@ -9,7 +9,7 @@ from typing import Annotated
 from neuroloom.cli.auditing import AuditArrays, AuditDecoder, AuditImages, AuditText, TrainGenerator
 from neuroloom.cli.chain import Demo, Report, Run
 from neuroloom.cli.chain_benchmark import ChainBenchmark
-from neuroloom.cli.decoding import Adapt, Fit, Predict, Score
+from neuroloom.cli.decoding import Adapt, Fit, Predict, Recalibrate, Score
 from neuroloom.cli.dynamics import FitDynamics, ScoreDynamics, SimulateDynamics
 from neuroloom.cli.many import SortMany
 from neuroloom.cli.matching import Match
@@ -72,8 +72,12 @@ def _parse(arguments: list[str]):
         | Annotated[Predict, subcommand("predict")]
         | Annotated[Score, subcommand("score")]
         | Annotated[Adapt, subcommand("adapt")]
+        | Annotated[Recalibrate, subcommand("recalibrate")]
         | Annotated[Stream, subcommand("stream")],
-        subcommand("decode", description="From spikes to behaviour: fit, predict, score, adapt, stream."),
+        subcommand(
+            "decode",
+            description="From spikes to behaviour: fit, predict, score, adapt, recalibrate, stream.",
+        ),
     ]
     audit = Annotated[
         Annotated[AuditImages, subcommand("images")]

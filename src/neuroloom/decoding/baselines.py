@@ -137,7 +137,7 @@ class NDTDecoder(GRUDecoder):
 
     def _new_network(self) -> NDTNetwork:  # pyright: ignore[reportIncompatibleMethodOverride]
         return NDTNetwork(
-            [len(scale.ids) for scale in self._scales.values()],
+            [len(scale.ids) for scale in self.unit_scales_.values()],
             self.target_.n_outputs,
             n_bins=self._lengths()[0],
             width=self.width,

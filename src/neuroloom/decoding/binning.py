@@ -45,6 +45,12 @@ def bin_for(session: Session, target: Target, bin_s: float) -> Bins:
     return Bins(counts, starts + bin_s / 2, stretch)
 
 
+def counts_of(unit_ids: list[str], session: Session, bins: Bins) -> np.ndarray:
+    """Return a session's counts in the order of these units, shape (bins, units)."""
+    column = {unit: number for number, unit in enumerate(session.unit_ids)}
+    return bins.counts[:, [column[unit] for unit in unit_ids]]
+
+
 def values_in(session: Session, target: Target, bins: Bins, bin_s: float) -> np.ndarray:
     """Return the truth of each bin.
 
@@ -93,6 +99,12 @@ class UnitScale:
         variance = counts.var(axis=0, dtype=np.float64)
         pooled = np.sqrt(variance + variance.mean())
         return cls(list(ids), counts.mean(axis=0, dtype=np.float64), np.where(pooled > 0, pooled, 1.0))
+
+    def towards(self, other: "UnitScale", share: float) -> "UnitScale":
+        """Return the scale that lies between this and another of the same units; 1 is the other."""
+        mean = self.mean + share * (other.mean - self.mean)
+        variance = self.spread**2 + share * (other.spread**2 - self.spread**2)
+        return UnitScale(self.ids, mean, np.sqrt(variance))
 
     def apply(self, session: Session, counts: np.ndarray) -> np.ndarray:
         """Return scaled counts in the model's order, shape (bins, units), float32.
@@ -150,10 +162,7 @@ def join_parts(
             expected="at least one",
             remedy="check the times of the behaviour, or for missing labels",
         )
-    counts = []
-    for part, bins in zip(parts, binned, strict=True):
-        column = {unit: number for number, unit in enumerate(part.unit_ids)}
-        counts.append(bins.counts[:, [column[unit] for unit in unit_ids]])
+    counts = [counts_of(unit_ids, part, bins) for part, bins in zip(parts, binned, strict=True)]
     scale = UnitScale.of(unit_ids, np.concatenate(counts))
     features = np.concatenate(
         [scale.apply(part, bins.counts) for part, bins in zip(parts, binned, strict=True)]

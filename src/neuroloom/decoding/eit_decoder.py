@@ -14,12 +14,11 @@ from neuroloom.decoding.eit_data import EITData
 from neuroloom.decoding.eit_files import eit_config, pack_scales, pack_weights, unpack_scales, unpack_weights
 from neuroloom.decoding.eit_predict import mean_attention, predict_windows
 from neuroloom.decoding.eit_pretraining import fill
-from neuroloom.decoding.estimator import listed
 from neuroloom.decoding.poyo_sessions import OutputScale
 from neuroloom.decoding.rows import load_weights, parameter_groups, weights_from
 from neuroloom.decoding.shared_network import NetworkDecoder
 from neuroloom.decoding.targets import Task, find_target
-from neuroloom.decoding.units import parts_by_id
+from neuroloom.decoding.units import listed, parts_by_id
 from neuroloom.errors import DataError
 from neuroloom.sessions.session import Session
 from neuroloom.training.loop import TrainResult, train
@@ -228,7 +227,7 @@ class EITDecoder(NetworkDecoder):
         self.sessions_: list[str] = []
         self.rows_: dict[str, int] = {}
         self.answers_: dict[str, str] = {}
-        self.scales_: dict[str, UnitScale] = {}
+        self.unit_scales_: dict[str, UnitScale] = {}
         self.output_scales_: dict[str, OutputScale] = {}
         data = self._data(parts)
         with weights_from(self.seed, "eit", "weights"):
@@ -281,7 +280,7 @@ class EITDecoder(NetworkDecoder):
                 sessions, self.target_, unit_ids=self.units_[session_id], bin_s=self.bin_s
             )
             self._note_masked(sessions[0], joined.known)
-            self.scales_[session_id] = scale
+            self.unit_scales_[session_id] = scale
             if self.target_.task == "regression":
                 output = OutputScale.of([joined.truth[joined.known]])
                 self.output_scales_[session_id] = output
@@ -317,8 +316,8 @@ class EITDecoder(NetworkDecoder):
     def _read(self, session: Session) -> tuple[np.ndarray, EITData]:
         """Return a session's bin centres and data without truth."""
         bins = bin_for(session, self.target_, self.bin_s)
-        features = self.scales_[session.id].apply(session, bins.counts)
-        rows = np.array([self.rows_[unit] for unit in self.scales_[session.id].ids])
+        features = self.unit_scales_[session.id].apply(session, bins.counts)
+        rows = np.array([self.rows_[unit] for unit in self.unit_scales_[session.id].ids])
         nothing = np.zeros(len(features))
         silent = SessionBins(features, bins.stretch, nothing, nothing > 0)
         return bins.centres_s, EITData([silent], [rows], [self.sessions_.index(session.id)])
@@ -333,7 +332,7 @@ class EITDecoder(NetworkDecoder):
         return centres_s, values * scale.spread + scale.mean
 
     def _pack(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        arrays = pack_scales(self.sessions_, self.scales_, self.output_scales_)
+        arrays = pack_scales(self.sessions_, self.unit_scales_, self.output_scales_)
         document = {
             "network": self.model_.config.as_dict(),
             "sessions": self.sessions_,
@@ -345,6 +344,6 @@ class EITDecoder(NetworkDecoder):
     def _unpack(self, document: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         self.sessions_, self.rows_ = list(document["sessions"]), dict(document["unit_rows"])
         self.answers_ = dict(document["answers"])
-        self.scales_, self.output_scales_ = unpack_scales(self.sessions_, self.units_, arrays)
+        self.unit_scales_, self.output_scales_ = unpack_scales(self.sessions_, self.units_, arrays)
         self.model_ = self._new_model(EITConfig(**document["network"]))
         load_weights(self.model_, unpack_weights(arrays))

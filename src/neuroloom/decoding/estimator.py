@@ -20,9 +20,11 @@ from neuroloom.artifacts import (
     save_artifact,
     settings_of,
 )
+from neuroloom.decoding.binning import UnitScale
 from neuroloom.decoding.comparison import Scores, compare, masked_finding
+from neuroloom.decoding.recalibration import measured_anew
 from neuroloom.decoding.targets import Target, find_target, require_target, trials_of
-from neuroloom.decoding.units import lost_units, parts_by_id, require_known_units
+from neuroloom.decoding.units import listed, lost_units, parts_by_id, require_known_units
 from neuroloom.errors import CorruptArtifact, DataError, NotFitted
 from neuroloom.findings import Finding
 from neuroloom.sessions.session import Session
@@ -63,6 +65,7 @@ class Decoder(ABC):
     kind: ClassVar[str]
     target: str
     bin_s: float
+    unit_scales_: dict[str, UnitScale]  # of decoders that read counts
     card_: dict[str, Any] | None = None
 
     def __init_subclass__(cls, **options: Any):
@@ -123,6 +126,34 @@ class Decoder(ABC):
             self.data_fingerprint_, *(each.fingerprint() for each in sessions)
         )
         self._adapt(self._meet(sessions))
+        return self
+
+    def recalibrate(self, session: Session | Sequence[Session]) -> Self:
+        """Measure anew how much the units of a known session fire, which drifts; no target is needed.
+
+        Counts are scaled by each unit's mean and spread in training; those of this later part of the session
+        take their place, the more so the longer it is (half of the way at 30 bins).
+
+        Raises
+        ------
+        UnknownUnit
+            If the session, or some of its units, were not in training.
+        DataError
+            If the decoder reads spikes and not scaled counts, as POYO does, or a label is decoded and there
+            are no trials.
+        """
+        self._require_fitted()
+        sessions = listed(session)
+        if not hasattr(self, "unit_scales_"):
+            raise DataError(
+                f"{type(self).__name__} reads spikes, whose number it does not scale",
+                expected="a decoder of counts", remedy="call adapt with a part of the session and its target",
+            )  # fmt: skip
+        for each in sessions:
+            require_known_units(each, self.units_)
+        self.unit_scales_ |= measured_anew(self.unit_scales_, sessions, self.target_, bin_s=self.bin_s)
+        seen = [each.fingerprint() for each in sessions]
+        self.data_fingerprint_ = fingerprint(self.data_fingerprint_, *seen)
         return self
 
     def predict(self, session: Session) -> nap.Tsd | nap.TsdFrame:
@@ -264,9 +295,8 @@ class Decoder(ABC):
         if not hasattr(self, "target_"):
             raise NotFitted(
                 f"this {type(self).__name__} has not been fitted",
-                expected="a fitted decoder",
-                remedy="call fit first, or load one with neuroloom.load_decoder",
-            )
+                expected="a fitted decoder", remedy="call fit first, or load one with neuroloom.load_decoder",
+            )  # fmt: skip
 
     def _note_masked(self, session: Session, known: np.ndarray) -> None:
         if not known.all():
@@ -318,21 +348,3 @@ def decoder_class(kind: str) -> type[Decoder]:
             remedy="pass one of these",
         )
     return _DEFINED[kind]
-
-
-def listed(sessions: Session | Sequence[Session]) -> list[Session]:
-    """Return one session or several as a list.
-
-    Raises
-    ------
-    DataError
-        If there is none, or something else among them.
-    """
-    listed = [sessions] if isinstance(sessions, Session) else list(sessions)
-    if not listed or not all(isinstance(each, Session) for each in listed):
-        raise DataError(
-            f"{len(listed)} sessions of types {sorted({type(each).__name__ for each in listed})}",
-            expected="one neuroloom.Session or several",
-            remedy="build them with Session.from_arrays or Session.load",
-        )
-    return listed

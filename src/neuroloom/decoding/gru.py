@@ -112,7 +112,7 @@ class GRUDecoder(Decoder):
 
     def _learn(self, parts: dict[str, list[Session]], folder: Path | None) -> None:
         self._validate()
-        self._scales: dict[str, UnitScale] = {}
+        self.unit_scales_: dict[str, UnitScale] = {}
         self._target_scales: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         data = [self._prepared(sessions) for sessions in parts.values()]
         with _drawn_from(self.seed, "weights"):
@@ -126,7 +126,7 @@ class GRUDecoder(Decoder):
             data.append(self._prepared(sessions))
             with _drawn_from(self.seed, "entrance", session_id):
                 entrance = nn.Linear(len(self.units_[session_id]), self.width)
-            numbers.append(list(self._scales).index(session_id))
+            numbers.append(list(self.unit_scales_).index(session_id))
             if numbers[-1] == len(self._network.entrances):
                 self._network.entrances.append(entrance)
             else:
@@ -143,7 +143,7 @@ class GRUDecoder(Decoder):
             )
 
     def _new_network(self) -> GRUNetwork:
-        n_units = [len(scale.ids) for scale in self._scales.values()]
+        n_units = [len(scale.ids) for scale in self.unit_scales_.values()]
         return GRUNetwork(
             n_units, self.target_.n_outputs, width=self.width, hidden=self.hidden, dropout=self.dropout
         )
@@ -153,7 +153,7 @@ class GRUDecoder(Decoder):
         session_id = parts[0].id
         scale, bins = join_parts(parts, self.target_, unit_ids=self.units_[session_id], bin_s=self.bin_s)
         self._note_masked(parts[0], bins.known)
-        self._scales[session_id] = scale
+        self.unit_scales_[session_id] = scale
         if self.target_.task == "classification":
             return bins
         mean, spread = bins.truth[bins.known].mean(axis=0), bins.truth[bins.known].std(axis=0)
@@ -229,8 +229,8 @@ class GRUDecoder(Decoder):
     @torch.no_grad()
     def _outputs(self, session: Session) -> tuple[np.ndarray, np.ndarray]:
         bins = bin_for(session, self.target_, self.bin_s)
-        features = self._scales[session.id].apply(session, bins.counts)
-        number = list(self._scales).index(session.id)
+        features = self.unit_scales_[session.id].apply(session, bins.counts)
+        number = list(self.unit_scales_).index(session.id)
         n_bins, warmup = self._lengths()
         sequences = cut_sequences([bins.stretch], n_bins=n_bins, warmup=warmup, step=n_bins - warmup)
         values = np.full((len(features), self.target_.n_outputs), np.nan, dtype=np.float32)
@@ -247,7 +247,7 @@ class GRUDecoder(Decoder):
 
     def _pack(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         arrays = {f"network/{name}": value.numpy() for name, value in self._network.state_dict().items()}
-        for number, (session_id, scale) in enumerate(self._scales.items()):
+        for number, (session_id, scale) in enumerate(self.unit_scales_.items()):
             arrays[f"{number}/mean"], arrays[f"{number}/spread"] = scale.mean, scale.spread
             if session_id in self._target_scales:
                 target_mean, target_spread = self._target_scales[session_id]
@@ -255,13 +255,13 @@ class GRUDecoder(Decoder):
                     target_mean,
                     target_spread,
                 )
-        return {"sessions": list(self._scales)}, arrays
+        return {"sessions": list(self.unit_scales_)}, arrays
 
     def _unpack(self, document: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        self._scales, self._target_scales = {}, {}
+        self.unit_scales_, self._target_scales = {}, {}
         for number, session_id in enumerate(document["sessions"]):
             mean, spread = arrays[f"{number}/mean"], arrays[f"{number}/spread"]
-            self._scales[session_id] = UnitScale(self.units_[session_id], mean, spread)
+            self.unit_scales_[session_id] = UnitScale(self.units_[session_id], mean, spread)
             if f"{number}/target_mean" in arrays:
                 target_scale = arrays[f"{number}/target_mean"], arrays[f"{number}/target_spread"]
                 self._target_scales[session_id] = target_scale

@@ -9,6 +9,24 @@ from neuroloom.sessions.session import Session
 _SHOWN = 8
 
 
+def listed(sessions: Session | Sequence[Session]) -> list[Session]:
+    """Return one session or several as a list.
+
+    Raises
+    ------
+    DataError
+        If there is none, or something else among them.
+    """
+    listed = [sessions] if isinstance(sessions, Session) else list(sessions)
+    if not listed or not all(isinstance(each, Session) for each in listed):
+        raise DataError(
+            f"{len(listed)} sessions of types {sorted({type(each).__name__ for each in listed})}",
+            expected="one neuroloom.Session or several",
+            remedy="build them with Session.from_arrays or Session.load",
+        )
+    return listed
+
+
 def parts_by_id(sessions: Sequence[Session]) -> dict[str, list[Session]]:
     """Return sessions by id; several with one id are parts of the same recording.
 

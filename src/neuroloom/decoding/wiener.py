@@ -25,7 +25,6 @@ _CHUNK_VALUES = 4_000_000
 class _Readout:
     """What is learned for one session: weights (lags * units, outputs) and intercept (outputs,)."""
 
-    scale: UnitScale
     weights: np.ndarray
     intercept: np.ndarray
     penalties: list[float]
@@ -98,6 +97,7 @@ class WienerDecoder(Decoder):
     def _learn(self, parts: dict[str, list[Session]], folder: Path | None) -> None:
         self._validate()
         self._readouts: dict[str, _Readout] = {}
+        self.unit_scales_: dict[str, UnitScale] = {}
         self._adapt(parts)
 
     def _adapt(self, parts: dict[str, list[Session]]) -> None:
@@ -119,6 +119,7 @@ class WienerDecoder(Decoder):
     def _fit_session(self, parts: list[Session]) -> _Readout:
         unit_ids = self.units_[parts[0].id]
         scale, bins = join_parts(parts, self.target_, unit_ids=unit_ids, bin_s=self.bin_s)
+        self.unit_scales_[parts[0].id] = scale
         self._note_masked(parts[0], bins.known)
         if self.target_.task == "classification":
             return self._fit_labels(scale, bins)
@@ -145,7 +146,7 @@ class WienerDecoder(Decoder):
         else:
             penalties, _ = choose_penalties(sums["train"], sums["validation"])
         weights, intercept = solve_ridge(sums["train"] + sums["validation"] + sums["gap"], penalties)
-        return _Readout(scale, weights, intercept, penalties.tolist())
+        return _Readout(weights, intercept, penalties.tolist())
 
     def _fit_labels(self, scale: UnitScale, bins: SessionBins) -> _Readout:
         codes, trial = bins.truth[bins.known], bins.stretch[bins.known]
@@ -161,12 +162,12 @@ class WienerDecoder(Decoder):
             inverse = DEFAULT_INVERSE_PENALTY
             self._note_few(scale, f"{len(np.unique(trial))} trials", 1 / inverse)
         weights, intercept = fit_logistic(x, codes, self.target_.n_outputs, inverse_penalty=inverse)
-        return _Readout(scale, weights, intercept, [1 / inverse])
+        return _Readout(weights, intercept, [1 / inverse])
 
     def _outputs(self, session: Session) -> tuple[np.ndarray, np.ndarray]:
         bins = bin_for(session, self.target_, self.bin_s)
         readout = self._readouts[session.id]
-        features = readout.scale.apply(session, bins.counts)
+        features = self.unit_scales_[session.id].apply(session, bins.counts)
         values = np.concatenate(
             [
                 self._lagged(features, bins.stretch, rows) @ readout.weights + readout.intercept
@@ -198,16 +199,16 @@ class WienerDecoder(Decoder):
 
     def _pack(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         arrays = {}
-        for number, readout in enumerate(self._readouts.values()):
+        for number, (session_id, readout) in enumerate(self._readouts.items()):
+            scale = self.unit_scales_[session_id]
             arrays[f"{number}/weights"], arrays[f"{number}/intercept"] = readout.weights, readout.intercept
-            arrays[f"{number}/mean"], arrays[f"{number}/spread"] = readout.scale.mean, readout.scale.spread
+            arrays[f"{number}/mean"], arrays[f"{number}/spread"] = scale.mean, scale.spread
         return {"alpha": self.alpha_}, arrays
 
     def _unpack(self, document: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        self._readouts = {}
+        self._readouts, self.unit_scales_ = {}, {}
         for number, (session_id, penalties) in enumerate(document["alpha"].items()):
-            learned = {
-                name: arrays[f"{number}/{name}"] for name in ("weights", "intercept", "mean", "spread")
-            }
-            scale = UnitScale(self.units_[session_id], learned["mean"], learned["spread"])
-            self._readouts[session_id] = _Readout(scale, learned["weights"], learned["intercept"], penalties)
+            weights, intercept = arrays[f"{number}/weights"], arrays[f"{number}/intercept"]
+            self._readouts[session_id] = _Readout(weights, intercept, penalties)
+            mean, spread = arrays[f"{number}/mean"], arrays[f"{number}/spread"]
+            self.unit_scales_[session_id] = UnitScale(self.units_[session_id], mean, spread)

@@ -267,7 +267,7 @@ def _aligned(left: Left, chosen: np.ndarray, channels: np.ndarray) -> np.ndarray
 
     snippets = _snippets(left.residual, left.sample[chosen] - LONG_TROUGH, channels)
     turn = np.exp(2j * np.pi * np.fft.rfftfreq(LONG) * left.delay[chosen, None]).astype(np.complex64)
-    return irfft(rfft(snippets, axis=1) * turn[:, :, None], LONG, axis=1)
+    return np.asarray(irfft(np.asarray(rfft(snippets, axis=1)) * turn[:, :, None], LONG, axis=1))
 
 
 def _taper() -> np.ndarray:

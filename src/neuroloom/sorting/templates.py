@@ -127,5 +127,6 @@ def shifted(template: np.ndarray, delays: np.ndarray) -> np.ndarray:
     length, delays = len(template) + 16, delays[:, None]
     padded = np.pad(template, ((8, 8), (0, 0)), mode="edge")
     turn = np.exp(-2j * np.pi * np.fft.rfftfreq(length) * delays)
-    found = irfft(rfft(padded, axis=0) * turn[:, :, None], length, axis=1)[:, 8:-8]
+    spectra = np.asarray(rfft(padded, axis=0)) * turn[:, :, None]
+    found = np.asarray(irfft(spectra, length, axis=1))[:, 8:-8]
     return np.where(delays[:, None] == 0, template, found)
