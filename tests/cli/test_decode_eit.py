@@ -41,12 +41,14 @@ def sessions(folder):
 def decoder(folder, sessions):
     out = str(folder / "decoder")
     command = ["decode", "fit", "--model", "eit", "--session", *sessions, "--target", "side", "--out", out]
-    assert main([*command, "--window-s", "0.2", "--steps", "60", "--learning-rate", "0.01"]) == 0
+    command += ["--window-s", "0.2", "--steps", "60", "--learning-rate", "0.01", "--unit-dropout", "0.2"]
+    assert main(command) == 0
     return out
 
 
 def test_fit_predict_and_score_go_through_the_command(decoder, sessions, folder, capsys):
-    assert load_decoder(decoder).settings()["window_s"] == 0.2
+    settings = load_decoder(decoder).settings()
+    assert (settings["window_s"], settings["unit_dropout"]) == (0.2, 0.2)
     page = (folder / "decoder.report" / "report.html").read_text()
     assert "Accuracy over the trial" in page
     assert "Attention between groups" in page

@@ -217,7 +217,16 @@ def test_nan_targets_are_masked_and_counted(sessions):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"bin_s": 0.0}, {"bin_s": 2.0}, {"optimizer": "sgd"}, {"validation_fraction": 1.0}, {"config": "2B"}],
+    [
+        {"bin_s": 0.0},
+        {"bin_s": 2.0},
+        {"optimizer": "sgd"},
+        {"validation_fraction": 1.0},
+        {"config": "2B"},
+        {"unit_dropout": 0.5},
+        {"unit_dropout": (30, 20, 10)},
+        {"unit_dropout": (1, 2)},
+    ],
 )
 def test_impossible_settings_are_refused(sessions, wrong):
     with pytest.raises(DataError):

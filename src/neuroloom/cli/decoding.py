@@ -83,6 +83,8 @@ class Fit:
     """The shortest period of POYO's time embedding; some bin widths, for spikes that come from counts."""
     window_s: float | None = None
     """Length of EIT's windows, or of the recurrent network's sequences, in seconds."""
+    unit_dropout: float | None = None
+    """EIT: the share of the units that each window lacks in training."""
     steps: int | None = None
     """Optimizer steps of a network."""
     batch_size: int | None = None

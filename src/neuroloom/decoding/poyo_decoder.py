@@ -184,6 +184,12 @@ class PoyoDecoder(NetworkDecoder):
                 expected="a fraction from 0 to below 1, and 'adamw' or 'lamb'",
                 remedy="change the one that is out of range",
             )
+        kept = () if self.unit_dropout is None else self.unit_dropout
+        if not isinstance(kept, Sequence) or len(kept) not in (0, 3) or list(kept) != sorted(kept):
+            raise DataError(
+                f"unit_dropout {self.unit_dropout!r}", expected="three ascending numbers of units, or None",
+                remedy="pass the least, the most likely and the most that a window keeps",
+            )  # fmt: skip
         return config
 
     def _learn(self, parts: dict[str, list[Session]], folder: Path | None) -> None:
