@@ -77,6 +77,8 @@ class Learner:
             if len(units) == n_before:
                 break
             units, sample, unit = self._settled(units)
+            if len(units) <= n_before:
+                break  # parts that did not last would be parted again
         neuron = shapes_of_one(
             units,
             sample,
