@@ -4,18 +4,20 @@
     python benchmarks/decoders_audit.py outputs/mihi_2014-03-03_100ms.session --figure what-decoders-use.svg
 
 Every decoder is audited by `neuroloom.auditing.decoders.audit_decoder` on the same split. It is trained anew
-for every arm and size, so budgets are small (`BUDGETS`); the scores are not the best that a decoder can do. A
-decoder's curve is kept in --out as soon as it is whole, and not measured again.
+for every arm and size, so budgets are small (`BUDGETS`); the scores are not the best that a decoder can do.
+POYO starts from the bundled weights and identifies the units, as `neuroloom run` does; it reads a second
+around each output. A decoder's curve is kept in --out as soon as it is whole, and not measured again.
 """
 
 import argparse
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from table import Row, conditions, finish
 
-from neuroloom import NeuroloomError, Session, artifacts
+from neuroloom import NeuroloomError, PoyoDecoder, Session, artifacts, load_pretrained
 from neuroloom.auditing.arms import BRAIN, CEILING, RANDOM, SHUFFLED
 from neuroloom.auditing.curve import AuditCurve
 from neuroloom.auditing.decoders import audit_decoder
@@ -33,16 +35,21 @@ if TYPE_CHECKING:
 BUDGETS: dict[str, dict[str, Any]] = {
     "wiener": {},
     "gru": {"steps": 100},
-    "poyo": {
-        "steps": 100,
-        "batch_size": 16,
-        "causal": True,
-        "config": {"dim": 32, "depth": 1, "dim_head": 32, "latents_per_step": 4},
-    },
+    "poyo": {"steps": 400, "jitter_s": 0.1},
     "eit": {"steps": 100, "batch_size": 16, "config": {"heads": 2, "dim_head": 32}},
 }
 QUICK_STEPS = 5
 NAMES = {"wiener": "Wiener", "gru": "GRU", "poyo": "POYO", "eit": "EIT"}
+
+
+class BundledPoyo(PoyoDecoder):
+    """The bundled weights, which identify the units of what they are fitted to."""
+
+    def fit(self, sessions: Session | Sequence[Session], *, folder: str | os.PathLike | None = None) -> Any:
+        """Return the bundled decoder, adapted to the sessions."""
+        decoder = load_pretrained("poyo-reaching-small")
+        decoder.bin_s, decoder.jitter_s, decoder.quiet = self.bin_s, self.jitter_s, True  # pyright: ignore
+        return decoder.adapt(sessions, mode="units", steps=self.steps)  # pyright: ignore
 
 
 def main() -> None:
@@ -111,6 +118,8 @@ def kept_curve(
     print(f"{NAMES[name]} ..", flush=True)
 
     def untrained() -> Decoder:
+        if name == "poyo":
+            return BundledPoyo(args.target, seed=args.seed, quiet=True, **options)
         decoder = make_decoder(name, args.target, seed=args.seed, options=options)
         if hasattr(decoder, "quiet"):
             decoder.quiet = True  # pyright: ignore[reportAttributeAccessIssue]
