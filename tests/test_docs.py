@@ -15,7 +15,16 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 # Parts that other benchmarks call; they make no figure by themselves.
-PARTS = {"kept", "table", "molds_peer", "poyo_pair", "sorting_benches", "sorting_child", "chain_benches"}
+PARTS = {
+    "eit_animals",
+    "kept",
+    "table",
+    "molds_peer",
+    "poyo_pair",
+    "sorting_benches",
+    "sorting_child",
+    "chain_benches",
+}
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
