@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from neuroloom.errors import DataError
+from neuroloom.sorting.contact_attention import Block
 from neuroloom.sorting.extractor import make_extractor
 
 
@@ -50,3 +51,12 @@ def test_any_number_of_contacts_gives_one_point(extractor, n_contacts):
 def test_an_unknown_configuration_is_refused():
     with pytest.raises(DataError, match="contacts"):
         make_extractor("lstm")
+
+
+def test_the_first_tokens_of_a_block_do_not_depend_on_who_else_asks():
+    torch.manual_seed(0)
+    block, x = Block(16, 4, 32), torch.randn(5, 9, 16)
+    present = torch.rand(1, 9) > 0.3
+    present[:, 0] = True
+    for n_asking in (1, 4):
+        torch.testing.assert_close(block(x, present, n_asking=n_asking), block(x, present)[:, :n_asking])
