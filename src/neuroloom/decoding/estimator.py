@@ -96,8 +96,7 @@ class Decoder(ABC):
         self.units_: dict[str, list[str]] = {}
         self.findings_: list[Finding] = []
         self.data_fingerprint_ = fingerprint(*(session.fingerprint() for session in sessions))
-        parts = self._meet(sessions)
-        self._learn(parts, Path(folder) if folder is not None else None)
+        self._learn(self._meet(sessions), Path(folder) if folder is not None else None)
         return self
 
     def adapt(self, session: Session | Sequence[Session]) -> Self:
@@ -122,9 +121,7 @@ class Decoder(ABC):
                 expected=f"{list(self.target_.classes or self.target_.columns)}, as in training",
                 remedy="fit a new decoder on all sessions",
             )
-        self.data_fingerprint_ = fingerprint(
-            self.data_fingerprint_, *(each.fingerprint() for each in sessions)
-        )
+        self.data_fingerprint_ = fingerprint(self.data_fingerprint_, *(one.fingerprint() for one in sessions))
         self._adapt(self._meet(sessions))
         return self
 
@@ -134,13 +131,17 @@ class Decoder(ABC):
         Counts are scaled by each unit's mean and spread in training; those of this later part of the session
         take their place, the more so the longer it is (half of the way at 30 bins).
 
+        Parameters
+        ----------
+        session
+            A part of a session that was in training, or several.
+
         Raises
         ------
         UnknownUnit
             If the session, or some of its units, were not in training.
         DataError
-            If the decoder reads spikes and not scaled counts, as POYO does, or a label is decoded and there
-            are no trials.
+            If the decoder reads spikes, as POYO does, or a label is decoded and there are no trials.
         """
         self._require_fitted()
         sessions = listed(session)
@@ -152,8 +153,7 @@ class Decoder(ABC):
         for each in sessions:
             require_known_units(each, self.units_)
         self.unit_scales_ |= measured_anew(self.unit_scales_, sessions, self.target_, bin_s=self.bin_s)
-        seen = [each.fingerprint() for each in sessions]
-        self.data_fingerprint_ = fingerprint(self.data_fingerprint_, *seen)
+        self.data_fingerprint_ = fingerprint(self.data_fingerprint_, *(one.fingerprint() for one in sessions))
         return self
 
     def predict(self, session: Session) -> nap.Tsd | nap.TsdFrame:
