@@ -38,7 +38,7 @@ class Animal:
 
     def session(self, trials: np.ndarray) -> Session:
         """Return whole trials as a session."""
-        return self._session([self.bins[trial] for trial in trials], self.target[trials])
+        return self._session([self.counts[self.bins[trial]] for trial in trials], self.target[trials])
 
     def everything(self, trials: np.ndarray) -> Session:
         """Return all there is of these trials: slow bins too, and bins that lie half a bin later.
@@ -55,7 +55,7 @@ class Animal:
             later = [each for each in later if not (each[:1] == fast).all(axis=1).any()]
             pieces += [whole[trial], *later]
             owners += [trial] * (1 + len(later))
-        return self._made(pieces, self.target[owners])
+        return self._session(pieces, self.target[owners])
 
     def windows(self, trials: np.ndarray) -> list[Session]:
         """Return every window of two bins as a trial of its own, in sessions in which none overlap."""
@@ -65,15 +65,12 @@ class Animal:
             for trial in trials:
                 mine = self.bins[trial][first:]
                 mine = mine[: len(mine) // WINDOW * WINDOW].reshape(-1, WINDOW)
-                pieces += list(mine)
+                pieces += list(self.counts[mine])
                 owners += [trial] * len(mine)
             sessions.append(self._session(pieces, self.target[owners]))
         return sessions
 
-    def _session(self, pieces: list[np.ndarray], target: np.ndarray) -> Session:
-        return self._made([self.counts[piece] for piece in pieces], target)
-
-    def _made(self, counts: list[np.ndarray], target: np.ndarray) -> Session:
+    def _session(self, counts: list[np.ndarray], target: np.ndarray) -> Session:
         return Session.from_counts(
             np.concatenate(counts),
             bin_size_s=BIN_S,

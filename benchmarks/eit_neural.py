@@ -56,6 +56,7 @@ FRACTIONS = (0.05, 0.1, 0.25, 0.5, 1.0)
 # Training from nothing on a few trials is over sooner.
 FEW, FEW_STEPS = 0.25, 500
 PEERS = ("from nothing", "logistic")
+HOW = ("as trained", "rates anew")  # the two figures of `both`
 
 
 def accuracy(decoder: Decoder, animal: Animal) -> float:
@@ -114,9 +115,6 @@ def fitted(animal: Animal, seed: int, args: argparse.Namespace) -> EITDecoder:
     if folder is not None:
         decoder.save(folder)
     return decoder
-
-
-HOW = ("as trained", "rates anew")
 
 
 def both(decoder: Decoder, animal: Animal, *, everything: bool = False) -> list[float]:
@@ -178,8 +176,9 @@ def transfer(args: argparse.Namespace, kept: Kept) -> list[Row]:
             def random(old: Animal = old, seed: int = seed) -> EITDecoder:
                 return eit(seed, args, steps=1, learning_rate=1e-12).fit(old.session(old.learn))
 
-            trained = kept(f"{goal} eit seed {seed}: both", partial(within, "eit", seed, new, args))
-            scores["trained"].append(trained)
+            scores["trained"].append(
+                kept(f"{goal} eit seed {seed}: both", lambda: both(fitted(new, seed, args), new))  # noqa: B023
+            )
             scores["transfer"].append(
                 kept(f"{source} to {goal} seed {seed}: both", lambda: head(fitted(old, seed, args)))  # noqa: B023
             )
@@ -228,10 +227,10 @@ def curve(args: argparse.Namespace, kept: Kept) -> list[Row]:
                     name: round(float(np.mean(each, axis=0)[column]), 4) for name, each in scores.items()
                 }
                 print(f"{goal} from {fraction:.0%}, {how}: {means}", flush=True)
-                told = conditions("torch", seeds=args.seeds[: args.curve_seeds], each=scores, how=how, **EIT)
+                told = conditions("torch", seeds=args.seeds[: args.curve_seeds], each=scores, **EIT)
                 for other in PEERS:
                     ratio = (1 - means[other]) / (1 - means["transfer"])
-                    label = f"{goal}, {fraction:.0%} of its trials"
+                    label = f"{goal}, {fraction:.0%} of its trials, {how}"
                     peer_of = {"peer": other}
                     rows.append(Row(label, means["transfer"], means[other], "", ratio, told | peer_of))
     return rows
@@ -246,8 +245,8 @@ def draw(rows: list[Row], path: Path) -> None:
 
     figure, panels = plt.subplots(1, 2, figsize=(8.2, 3.6), layout="constrained", sharey=True)
     for axes, name in zip(panels, ("chewie", "mihi"), strict=True):
-        mine = [row for row in rows if row.name.startswith(f"{name}, ") and row.name.endswith("its trials")]
-        mine = [row for row in mine if row.conditions["how"] == HOW[1]]
+        end = f"its trials, {HOW[1]}"
+        mine = [row for row in rows if row.name.startswith(f"{name}, ") and row.name.endswith(end)]
         shares = sorted({float(row.name.split()[1].rstrip("%")) for row in mine})
         lines = {"head on T of the other animal": [row.ours for row in mine[::2]]}
         lines |= {f"{peer}": [row.peer for row in mine if row.conditions["peer"] == peer] for peer in PEERS}
