@@ -9,7 +9,8 @@ reaching
     the training trials too, and on bins shifted by half a bin (one animal has files with them).
 transfer
     The network learns one animal; then all of T rests, and only a linear head on it learns the other animal's
-    training trials. Beside training on that animal, and the same head on a T that was never trained.
+    training trials: all numbers of T (mode "head"), or one for each unit (mode "bottleneck", as published).
+    Beside training on that animal, and the same heads on a T that was never trained.
 curve
     The same from 5, 10, 25, 50 and 100 % of the new animal's training trials (drawn by the seed), beside
     training from nothing and logistic regression on these trials.
@@ -35,7 +36,7 @@ from table import Row, conditions, finish
 from neuroloom import EITDecoder, GRUDecoder, NDTDecoder, load_decoder
 from neuroloom.decoding.binning import UnitScale
 from neuroloom.decoding.estimator import Decoder
-from neuroloom.decoding.logistic import choose_inverse_penalty, fit_logistic
+from neuroloom.decoding.logistic import DEFAULT_CHOICE, choose_logistic, fit_logistic
 from neuroloom.decoding.recalibration import KNOWN_BINS
 from neuroloom.threads import set_threads
 
@@ -79,8 +80,8 @@ def logistic(animal: Animal, trials: np.ndarray, *, anew: bool = False) -> float
     if anew:
         later = scale.towards(UnitScale.of(columns, test), len(test) / (len(test) + KNOWN_BINS))
     x, test = (x - scale.mean) / scale.spread, (test - later.mean) / later.spread
-    inverse = choose_inverse_penalty(x, codes, owner) or 1e-2
-    weights, intercept = fit_logistic(x, codes, len(names), inverse_penalty=inverse)
+    choice = choose_logistic(x, codes, owner) or DEFAULT_CHOICE
+    weights, intercept = fit_logistic(x, codes, len(names), choice)
     return float((names[(test @ weights + intercept).argmax(axis=1)] == true).mean())
 
 
@@ -162,36 +163,40 @@ def reaching(args: argparse.Namespace, kept: Kept) -> list[Row]:
 
 
 def transfer(args: argparse.Namespace, kept: Kept) -> list[Row]:
-    """Return accuracies of a head on a T of another animal, and on one that was never trained."""
+    """Return accuracies of heads on a T of another animal, and on one that was never trained."""
     rows = []
     for source, goal in (("mihi", "chewie"), ("chewie", "mihi")):
         old, new = Animal(source, validate=args.validate), Animal(goal, validate=args.validate)
-        scores: dict[str, list[list[float]]] = {"transfer": [], "trained": [], "random": []}
-        for seed in args.seeds:
+        learn = new.session(new.learn)
+        for mode in args.modes:
+            scores: dict[str, list[list[float]]] = {"transfer": [], "trained": [], "random": []}
+            for seed in args.seeds:
 
-            def head(decoder: EITDecoder, new: Animal = new) -> list[float]:
-                steps = 3 if args.quick else args.head_steps
-                return both(decoder.adapt(new.session(new.learn), mode="head", steps=steps), new)
+                def adapted(decoder: EITDecoder) -> list[float]:
+                    steps = 3 if args.quick else args.head_steps
+                    return both(decoder.adapt(learn, mode=mode, steps=steps), new)  # noqa: B023
 
-            def random(old: Animal = old, seed: int = seed) -> EITDecoder:
-                return eit(seed, args, steps=1, learning_rate=1e-12).fit(old.session(old.learn))
+                def random(seed: int = seed) -> EITDecoder:
+                    return eit(seed, args, steps=1, learning_rate=1e-12).fit(old.session(old.learn))  # noqa: B023
 
-            scores["trained"].append(
-                kept(f"{goal} eit seed {seed}: both", lambda: both(fitted(new, seed, args), new))  # noqa: B023
-            )
-            scores["transfer"].append(
-                kept(f"{source} to {goal} seed {seed}: both", lambda: head(fitted(old, seed, args)))  # noqa: B023
-            )
-            scores["random"].append(kept(f"random to {goal} seed {seed}: both", lambda: head(random())))
-        for column, how in enumerate(HOW):
-            means = {name: float(np.mean(each, axis=0)[column]) for name, each in scores.items()}
-            print(f"{source} to {goal}, {how}: {means}", flush=True)
-            told = conditions("torch", seeds=args.seeds, each=scores, head_steps=args.head_steps, **EIT)
-            for other in ("trained", "random"):
-                ratio = (1 - means[other]) / (1 - means["transfer"])
-                label = f"head on T of {source}, on {goal}, {how}"
-                peer_of = {"peer": f"{other} T"}
-                rows.append(Row(label, means["transfer"], means[other], "", ratio, told | peer_of))
+                ways = {
+                    f"{goal} eit seed {seed}: both": lambda: both(fitted(new, seed, args), new),  # noqa: B023
+                    f"{source} to {goal}, {mode}, seed {seed}: both": lambda: adapted(
+                        fitted(old, seed, args)  # noqa: B023
+                    ),
+                    f"random to {goal}, {mode}, seed {seed}: both": lambda: adapted(random()),
+                }
+                for name, (label, way) in zip(("trained", "transfer", "random"), ways.items(), strict=True):
+                    scores[name].append(kept(label, way))
+            for column, how in enumerate(HOW):
+                means = {name: float(np.mean(each, axis=0)[column]) for name, each in scores.items()}
+                print(f"{source} to {goal}, {mode}, {how}: {means}", flush=True)
+                told = conditions("torch", seeds=args.seeds, each=scores, head_steps=args.head_steps, **EIT)
+                for other in ("trained", "random"):
+                    ratio = (1 - means[other]) / (1 - means["transfer"])
+                    label = f"{mode} on T of {source}, on {goal}, {how}"
+                    peer_of = {"peer": f"{other} T"}
+                    rows.append(Row(label, means["transfer"], means[other], "", ratio, told | peer_of))
     return rows
 
 
@@ -207,8 +212,7 @@ def curve(args: argparse.Namespace, kept: Kept) -> list[Row]:
 
                 def adapted(seed: int = seed, trials: np.ndarray = trials) -> list[float]:
                     decoder = fitted(old, seed, args)  # noqa: B023
-                    steps = 3 if args.quick else args.head_steps
-                    return both(decoder.adapt(new.session(trials), mode="head", steps=steps), new)  # noqa: B023
+                    return both(decoder.adapt(new.session(trials), mode="head"), new)  # noqa: B023
 
                 def from_nothing(seed: int = seed, trials: np.ndarray = trials) -> list[float]:
                     steps = {"steps": FEW_STEPS} if fraction <= FEW and not args.quick else {}  # noqa: B023
@@ -218,7 +222,7 @@ def curve(args: argparse.Namespace, kept: Kept) -> list[Row]:
                     return [logistic(new, trials, anew=anew) for anew in (False, True)]  # noqa: B023
 
                 name = f"{goal}, {fraction:.0%} of the trials, seed {seed}"
-                scores["transfer"].append(kept(f"{name}: head on T of {source}: both", adapted))
+                scores["transfer"].append(kept(f"{name}: head on all of T of {source}: both", adapted))
                 whole = f"{goal} eit seed {seed}: both" if fraction == 1 else f"{name}: from nothing: both"
                 scores["from nothing"].append(kept(whole, from_nothing))
                 scores["logistic"].append(kept(f"{name}: logistic: both", regression))
@@ -277,7 +281,8 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", default=["eit", "ndt", "gru", "logistic"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--curve-seeds", type=int, default=3, help="how many of the seeds make the curve")
-    parser.add_argument("--head-steps", type=int, default=HEAD_STEPS)
+    parser.add_argument("--modes", nargs="+", default=["head", "bottleneck"], help="of adapting, in transfer")
+    parser.add_argument("--head-steps", type=int, default=HEAD_STEPS, help="of bottlenecks")
     parser.add_argument("--validate", action="store_true", help="measure on the last part of training")
     parser.add_argument(
         "--everything", action="store_true", help="train on slow bins and half bins of the trials too"

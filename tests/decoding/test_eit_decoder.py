@@ -64,7 +64,7 @@ def test_a_behaviour_is_decoded_in_its_own_units(linear_session):
     assert list(predicted.columns) == ["x", "y"]
 
 
-@pytest.mark.parametrize("mode", ["head", "interaction", "full"])
+@pytest.mark.parametrize("mode", ["head", "bottleneck", "interaction", "full"])
 def test_sessions_of_different_size_are_fitted_at_once_and_another_is_adapted_to(
     tuned_session, tmp_path, mode
 ):
@@ -79,7 +79,7 @@ def test_sessions_of_different_size_are_fitted_at_once_and_another_is_adapted_to
     fitted.adapt(train, mode=mode, steps=200)
     assert fitted.score(test) > 0.8
     assert torch.equal(fitted.model_.shift_table.weight[: len(rows)], rows)
-    if mode == "head":
+    if mode in ("head", "bottleneck"):
         for session, values in zip(sessions, before, strict=True):
             np.testing.assert_array_equal(probabilities(fitted, session), values)
     loaded = load_decoder(fitted.save(tmp_path / "decoder"))
@@ -212,14 +212,15 @@ def test_impossible_settings_are_refused_at_fit(options, named, tuned_session):
         decoder(**options).fit(tuned_session())
 
 
-def test_an_unknown_mode_and_a_head_without_rows_are_refused(tuned_session):
+def test_an_unknown_mode_and_a_bottleneck_without_rows_are_refused(tuned_session):
     fitted = decoder(steps=1, config={**TINY, "identity": False}).fit(tuned_session())
-    with pytest.raises(DataError, match="'head', 'interaction', 'full'"):
+    with pytest.raises(DataError, match="'head', 'bottleneck', 'interaction', 'full'"):
         fitted.adapt(tuned_session(id="b"), mode="units")  # type: ignore[arg-type]
     with pytest.raises(DataError, match="exchangeable"):
-        fitted.adapt(tuned_session(id="b"))
-    new = tuned_session(id="b")
-    assert np.isfinite(probabilities(fitted.adapt(new, mode="interaction", steps=1), new)).all()
+        fitted.adapt(tuned_session(id="b"), mode="bottleneck")
+    for mode in ("interaction", "head"):
+        new = tuned_session(id=mode)
+        assert np.isfinite(probabilities(fitted.adapt(new, mode=mode, steps=1), new)).all()
 
 
 def unlabelled(session):

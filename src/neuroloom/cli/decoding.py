@@ -186,9 +186,10 @@ class Adapt:
     """Session folders or NWB files with the decoder's target."""
     out: Path
     """Folder for the adapted decoder; its page and learning curve go beside it."""
-    mode: Literal["units", "gradual", "head", "interaction", "full"] | None = None
+    mode: Literal["units", "gradual", "head", "bottleneck", "interaction", "full"] | None = None
     """POYO: learn only the new units' embeddings, by and by what is around them, or then everything (full).
-    EIT: only a linear head on the individual module, the interaction module, or then everything (full)."""
+    EIT: only a linear head on the individual module (solved; or on one number per unit, trained: bottleneck),
+    the interaction module, or then everything (full)."""
     steps: int | None = None
     """POYO and EIT: optimizer steps of each stage."""
     learning_rate: float | None = None

@@ -15,9 +15,8 @@ from torch import Tensor, nn
 
 from neuroloom.decoding.eit_trials import TrialArrays, split_groups
 from neuroloom.decoding.gru import GRUDecoder, GRUNetwork
-from neuroloom.decoding.logistic import choose_inverse_penalty, fit_logistic
+from neuroloom.decoding.logistic import DEFAULT_CHOICE, choose_logistic, fit_logistic
 from neuroloom.decoding.rows import weights_from
-from neuroloom.decoding.wiener import DEFAULT_INVERSE_PENALTY
 from neuroloom.errors import DataError, NotFitted
 from neuroloom.training.loop import Batch, Objective, TrainConfig, TrainResult, train
 
@@ -269,8 +268,8 @@ class PopulationClassifier(BaseEstimator):
     def _fit_logistic(self, bins: np.ndarray, codes: np.ndarray, groups: Any) -> None:
         flat = bins.reshape(len(bins), -1)
         group = np.arange(len(bins)) if groups is None else np.asarray(groups)
-        inverse = choose_inverse_penalty(flat, codes, group) or DEFAULT_INVERSE_PENALTY
-        self.weights_ = fit_logistic(flat, codes, len(self.classes_), inverse_penalty=inverse)
+        choice = choose_logistic(flat, codes, group) or DEFAULT_CHOICE
+        self.weights_ = fit_logistic(flat, codes, len(self.classes_), choice)
 
     def _fit_network(
         self, bins: np.ndarray, codes: np.ndarray, learn: np.ndarray, decide: np.ndarray

@@ -10,25 +10,33 @@ from torch import nn
 from neuroloom.decoding.eit import EIT, Concatenated, Pooled
 from neuroloom.decoding.rows import only_learning, weights_from
 
-Mode = Literal["head", "interaction", "full"]
+Mode = Literal["head", "bottleneck", "interaction", "full"]
 STAGES: dict[Mode, tuple[str, ...]] = {
-    "head": ("head",),
+    "head": (),  # solved, not trained
+    "bottleneck": ("bottleneck",),
     "interaction": ("interaction",),
     "full": ("rows", "all"),
 }
+# What answers for a session that was met so.
+ANSWERED_BY: dict[Mode, str] = {
+    "head": "head",
+    "bottleneck": "individual",
+    "interaction": "interaction",
+    "full": "interaction",
+}
 # What may learn at each stage; of tables, the rows of the new sessions alone.
 _LEARNING = {
-    "head": ("individual_readout.weight_table", "individual_readout.bias_table"),
+    "bottleneck": ("individual_readout.weight_table", "individual_readout.bias_table"),
     "rows": ("shift_table", "scale_table"),
     "interaction": ("shift_table", "scale_table", "interaction"),
     "all": ("",),
 }
-_LEARNING["rows"] += _LEARNING["head"] + (
+_LEARNING["rows"] += _LEARNING["bottleneck"] + (
     "interaction_readout.weight_table",
     "interaction_readout.bias_table",
     "interaction_readout.gain_table",
 )
-_LEARNING["interaction"] += _LEARNING["head"]
+_LEARNING["interaction"] += _LEARNING["bottleneck"]
 
 
 def extend(model: EIT, *, n_rows: int, n_sessions: int, seed: int) -> None:

@@ -1,17 +1,21 @@
 """EIT as a decoder: fit on sessions of different size at once, adapt to others by as much as one likes."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
+from torch import Tensor
 
+from neuroloom.decoding import eit_files
 from neuroloom.decoding.binning import SessionBins, UnitScale, bin_for, join_parts
 from neuroloom.decoding.eit import EIT, EITConfig
-from neuroloom.decoding.eit_adapt import STAGES, Mode, add_outputs, extend, learning
+from neuroloom.decoding.eit_adapt import ANSWERED_BY, STAGES, Mode, add_outputs, extend, learning
 from neuroloom.decoding.eit_data import EITData
-from neuroloom.decoding.eit_files import eit_config, pack_scales, pack_weights, unpack_scales, unpack_weights
+from neuroloom.decoding.eit_head import Head, solve_heads
+from neuroloom.decoding.eit_inputs import EITInputs
 from neuroloom.decoding.eit_predict import mean_attention, predict_windows
 from neuroloom.decoding.eit_pretraining import fill
 from neuroloom.decoding.poyo_sessions import OutputScale
@@ -56,7 +60,8 @@ class EITDecoder(NetworkDecoder):
     model_, sessions_, rows_
         The `EIT` network, session ids in the order of its rows, and unit id -> row.
     answers_
-        Session id -> ``"interaction"`` or ``"individual"``: the module whose outputs are taken.
+        Session id -> ``"interaction"`` or ``"individual"``, the module whose outputs are taken, or
+        ``"head"``: its `Head` in `heads_`.
     training_
         How the last training went: a `TrainResult` (not saved).
     """
@@ -119,7 +124,7 @@ class EITDecoder(NetworkDecoder):
         """
         steps = self.steps if steps is None else steps
         self.pretrained_, self.training_ = fill(
-            self.network_config(),
+            self._network_config(),
             parts_by_id(listed(sessions)),
             bin_s=self.bin_s,
             n_bins=self._n_bins,
@@ -146,28 +151,29 @@ class EITDecoder(NetworkDecoder):
         session
             Sessions with the target; they may have labels that were not in training.
         mode
-            ``"head"``: T rests, and only a linear readout of it is learned for the new units; what was
-            known stays as it was. ``"interaction"``: T rests, and S and all rows of the new units are
-            learned. ``"full"``: the new rows, then everything, with a tenth of the rate.
-        steps
-            Optimizer steps of each stage.
-        learning_rate
-            None takes that of training.
+            ``"head"``: T rests, and a penalised linear readout of all that it says of the new units is
+            solved (`neuroloom.decoding.eit_head`); what was known stays as it was. ``"bottleneck"``: the
+            same of one number per unit, trained, as published. ``"interaction"``: T rests, and S and all
+            rows of the new units are learned. ``"full"``: the new rows, then everything, with a tenth of
+            the rate.
+        steps, learning_rate
+            Optimizer steps of each stage, and their rate, which is that of training where it is None; not
+            used by ``"head"``.
 
         Raises
         ------
         DataError
-            If there is no such mode, or ``"head"`` for a network that does not tell units apart; else as
-            `Decoder.adapt`.
+            If there is no such mode, ``"bottleneck"`` for a network that does not tell units apart, or one
+            class only for ``"head"``; else as `Decoder.adapt`.
         """
         self._require_fitted()
         if mode not in STAGES:
             modes = ", ".join(map(repr, STAGES))
             raise DataError(f"mode {mode!r}", expected=f"one of {modes}", remedy="pass one of them")
-        if mode == "head" and not hasattr(self.model_.individual_readout, "weight_table"):
+        if mode == "bottleneck" and not hasattr(self.model_.individual_readout, "weight_table"):
             raise DataError(
-                "mode 'head' with exchangeable units", expected="units that have rows",
-                remedy="pass mode='interaction', or fit with identity=True",
+                "mode 'bottleneck' with exchangeable units", expected="units that have rows",
+                remedy="pass mode='head', or fit with identity=True",
             )  # fmt: skip
         self._adaptation = (mode, steps, learning_rate or self.learning_rate)
         self._meet_labels([session] if isinstance(session, Session) else session)
@@ -188,37 +194,17 @@ class EITDecoder(NetworkDecoder):
             settings["config"] = self.config.as_dict()
         return settings
 
-    def network_config(self) -> EITConfig:
-        """Return the network's size.
-
-        Raises
-        ------
-        DataError
-            If it is not for sessions, or the training's arguments are out of range.
-        """
-        config = self.config or EITConfig()
-        config = eit_config(config)
-        if config.answer not in ("pooled", "concatenated"):
-            raise DataError(
-                f"answer {config.answer!r} for sessions", expected="'pooled' or 'concatenated'",
-                remedy="use EITClassifier for labels of individuals or pairs",
-            )  # fmt: skip
-        if not 0 < self.bin_s <= self.window_s:
-            raise DataError(
-                f"bin_s={self.bin_s} and window_s={self.window_s}",
-                expected="positive times, a bin no longer than the window",
-                remedy="change one of them",
-            )
-        if not (0 <= self.validation_fraction < 1 and 0 <= self.unit_dropout < 1):
-            raise DataError(
-                f"validation_fraction {self.validation_fraction}, unit_dropout {self.unit_dropout}",
-                expected="fractions from 0 to below 1",
-                remedy="change the one that is out of range",
-            )
-        return config
+    def _network_config(self) -> EITConfig:
+        return eit_files.session_config(
+            self.config or EITConfig(),
+            bin_s=self.bin_s,
+            window_s=self.window_s,
+            validation_fraction=self.validation_fraction,
+            unit_dropout=self.unit_dropout,
+        )
 
     def _learn(self, parts: dict[str, list[Session]], folder: Path | None) -> None:
-        config = self.network_config()
+        config = self._network_config()
         if self.task not in (None, self.target_.task):
             raise DataError(
                 f"{self.target!r} is for {self.target_.task}", expected=f"a target for {self.task}",
@@ -227,6 +213,7 @@ class EITDecoder(NetworkDecoder):
         self.sessions_: list[str] = []
         self.rows_: dict[str, int] = {}
         self.answers_: dict[str, str] = {}
+        self.heads_: dict[str, Head] = {}
         self.unit_scales_: dict[str, UnitScale] = {}
         self.output_scales_: dict[str, OutputScale] = {}
         data = self._data(parts)
@@ -245,12 +232,14 @@ class EITDecoder(NetworkDecoder):
         extend(self.model_, n_rows=new_rows, n_sessions=new_sessions, seed=self.seed)
         rows = [self.rows_[unit] for session_id in parts for unit in self.units_[session_id]]
         sessions = [self.sessions_.index(session_id) for session_id in parts]
-        alone = mode == "head"
-        self.answers_ |= dict.fromkeys(parts, "individual" if alone else "interaction")
+        self.answers_ |= dict.fromkeys(parts, ANSWERED_BY[mode])
+        if mode == "head":
+            heads = solve_heads(self.model_, data, n_bins=self._n_bins, n_outputs=self.target_.n_outputs)
+            self.heads_ |= dict(zip(parts, heads, strict=True))
         for stage in STAGES[mode]:
             with learning(self.model_, stage, rows=rows, sessions=sessions):
                 stage_rate = rate / 10 if stage == "all" else rate
-                self._train(data, steps=steps, rate=stage_rate, folder=None, alone=alone)
+                self._train(data, steps=steps, rate=stage_rate, folder=None, alone=mode == "bottleneck")
 
     def _train(
         self, data: EITData, *, steps: int, rate: float, folder: Path | None, alone: bool = False
@@ -297,7 +286,9 @@ class EITDecoder(NetworkDecoder):
         if (found.task, self.target_.task) != ("classification", "classification") or not new:
             return
         classes = tuple(sorted({*self.target_.classes, *new}))
-        add_outputs(self.model_, [classes.index(each) for each in self.target_.classes], len(classes))
+        places = [classes.index(each) for each in self.target_.classes]
+        add_outputs(self.model_, places, len(classes))
+        self.heads_ = {id: head.among(places, len(classes)) for id, head in self.heads_.items()}
         self.target_ = dataclasses.replace(self.target_, classes=classes)
 
     @property
@@ -324,26 +315,36 @@ class EITDecoder(NetworkDecoder):
 
     def _outputs(self, session: Session) -> tuple[np.ndarray, np.ndarray]:
         centres_s, data = self._read(session)
-        alone, classes = self.answers_[session.id] == "individual", self.target_.task == "classification"
-        values = predict_windows(self.model_, data, n_bins=self._n_bins, alone=alone, classes=classes)
+        classes = self.target_.task == "classification"
+        values = predict_windows(
+            self.model_, data, n_bins=self._n_bins, answer=self._answer(session.id), classes=classes
+        )
         if classes:
             return centres_s, values
         scale = self.output_scales_[session.id]
         return centres_s, values * scale.spread + scale.mean
 
+    def _answer(self, session_id: str) -> Callable[[EITInputs], Tensor]:
+        answer = self.answers_[session_id]
+        if answer == "head":
+            return partial(self.heads_[session_id], self.model_)
+        return lambda inputs: self.model_(inputs, alone=answer == "individual").interaction
+
     def _pack(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        arrays = pack_scales(self.sessions_, self.unit_scales_, self.output_scales_)
+        arrays = eit_files.pack_scales(self.sessions_, self.unit_scales_, self.output_scales_)
+        arrays |= eit_files.pack_heads(self.sessions_, self.heads_)
         document = {
             "network": self.model_.config.as_dict(),
             "sessions": self.sessions_,
             "unit_rows": self.rows_,
             "answers": self.answers_,
         }
-        return document, arrays | pack_weights(self.model_)
+        return document, arrays | eit_files.pack_weights(self.model_)
 
     def _unpack(self, document: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         self.sessions_, self.rows_ = list(document["sessions"]), dict(document["unit_rows"])
         self.answers_ = dict(document["answers"])
-        self.unit_scales_, self.output_scales_ = unpack_scales(self.sessions_, self.units_, arrays)
+        self.unit_scales_, self.output_scales_ = eit_files.unpack_scales(self.sessions_, self.units_, arrays)
+        self.heads_ = eit_files.unpack_heads(self.sessions_, arrays)
         self.model_ = self._new_model(EITConfig(**document["network"]))
-        load_weights(self.model_, unpack_weights(arrays))
+        load_weights(self.model_, eit_files.unpack_weights(arrays))

@@ -9,6 +9,7 @@ from torch import nn
 
 from neuroloom.decoding.binning import UnitScale
 from neuroloom.decoding.eit import EITConfig
+from neuroloom.decoding.eit_head import Head
 from neuroloom.decoding.poyo_sessions import OutputScale
 from neuroloom.errors import DataError
 
@@ -32,6 +33,42 @@ def eit_config(fields: EITConfig | Mapping[str, Any]) -> EITConfig:
             remedy="pass an EITConfig or a dictionary of its fields",
         )  # fmt: skip
     return EITConfig(**fields)
+
+
+def session_config(
+    fields: EITConfig | Mapping[str, Any],
+    *,
+    bin_s: float,
+    window_s: float,
+    validation_fraction: float,
+    unit_dropout: float,
+) -> EITConfig:
+    """Return a configuration for sessions, after a look at the arguments of their training.
+
+    Raises
+    ------
+    DataError
+        If it is not for sessions, or an argument is out of range.
+    """
+    config = eit_config(fields)
+    if config.answer not in ("pooled", "concatenated"):
+        raise DataError(
+            f"answer {config.answer!r} for sessions", expected="'pooled' or 'concatenated'",
+            remedy="use EITClassifier for labels of individuals or pairs",
+        )  # fmt: skip
+    if not 0 < bin_s <= window_s:
+        raise DataError(
+            f"bin_s={bin_s} and window_s={window_s}",
+            expected="positive times, a bin no longer than the window",
+            remedy="change one of them",
+        )
+    if not (0 <= validation_fraction < 1 and 0 <= unit_dropout < 1):
+        raise DataError(
+            f"validation_fraction {validation_fraction}, unit_dropout {unit_dropout}",
+            expected="fractions from 0 to below 1",
+            remedy="change the one that is out of range",
+        )
+    return config
 
 
 def pack_weights(model: nn.Module) -> dict[str, np.ndarray]:
@@ -74,3 +111,21 @@ def unpack_scales(
             output_mean, output_spread = arrays[f"{number}/output_mean"], arrays[f"{number}/output_spread"]
             outputs[session_id] = OutputScale(output_mean, output_spread)
     return units, outputs
+
+
+def pack_heads(sessions: Sequence[str], heads: Mapping[str, Head]) -> dict[str, np.ndarray]:
+    """Return the sessions' own heads, by the session's number."""
+    arrays = {}
+    for session_id, head in heads.items():
+        number = sessions.index(session_id)
+        arrays |= {f"{number}/head_weights": head.weights, f"{number}/head_intercept": head.intercept}
+    return arrays
+
+
+def unpack_heads(sessions: Sequence[str], arrays: Mapping[str, np.ndarray]) -> dict[str, Head]:
+    """Take back what `pack_heads` gave."""
+    return {
+        session_id: Head(arrays[f"{number}/head_weights"], arrays[f"{number}/head_intercept"])
+        for number, session_id in enumerate(sessions)
+        if f"{number}/head_weights" in arrays
+    }

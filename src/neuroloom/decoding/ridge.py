@@ -6,6 +6,9 @@ import numpy as np
 
 # Penalties per bin, for features whose variance is about 1: from almost none to almost nothing but the mean.
 PENALTIES = np.logspace(-5, 1.5, 27)
+# The last part of the bins, on which a penalty is chosen, and how few bins leave nothing to choose it on.
+VALIDATION_FRACTION, FEWEST_TO_CHOOSE = 0.2, 50
+DEFAULT_PENALTY = 0.1
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """The linear baseline: a Wiener filter for behaviour, logistic regression on the same lags for labels."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -8,16 +9,19 @@ import numpy as np
 
 from neuroloom.decoding.binning import SessionBins, UnitScale, bin_for, inner_validation, join_parts, lagged
 from neuroloom.decoding.estimator import Decoder
-from neuroloom.decoding.logistic import choose_inverse_penalty, fit_logistic
-from neuroloom.decoding.ridge import Moments, choose_penalties, solve_ridge
+from neuroloom.decoding.logistic import DEFAULT_CHOICE, INVERSE_PENALTIES, choose_logistic, fit_logistic
+from neuroloom.decoding.ridge import (
+    DEFAULT_PENALTY,
+    FEWEST_TO_CHOOSE,
+    VALIDATION_FRACTION,
+    Moments,
+    choose_penalties,
+    solve_ridge,
+)
 from neuroloom.errors import DataError
 from neuroloom.findings import Finding
 from neuroloom.sessions.session import Session
 
-VALIDATION_FRACTION = 0.2
-# Fewer known bins than this leave nothing to choose a penalty on.
-FEWEST_TO_CHOOSE = 50
-DEFAULT_PENALTY, DEFAULT_INVERSE_PENALTY = 0.1, 0.01
 _CHUNK_VALUES = 4_000_000
 
 
@@ -35,9 +39,10 @@ class WienerDecoder(Decoder):
 
     For a behaviour: ridge regression, with the penalty of each dimension chosen on the last fifth of the
     training bins, then solved on all of them. For a trial label: multinomial logistic regression, one
-    prediction per bin, with the penalty chosen in cross-validation over whole trials. Counts are
-    scaled by unit. Lags that would reach out of a trial or support interval read the mean of those that do
-    not, so every bin has a prediction. Each session has weights of its own.
+    prediction per bin, with the penalty chosen in cross-validation over whole trials, and whether a class is
+    as likely as it was frequent (`neuroloom.decoding.logistic`). Counts are scaled by unit. Lags that would
+    reach out of a trial or support interval read the mean of those that do not, so every bin has a
+    prediction. Each session has weights of its own.
 
     Parameters
     ----------
@@ -157,12 +162,15 @@ class WienerDecoder(Decoder):
                 remedy="leave the session out, or choose a decoder that shares what it learns",
             )
         x = self._lagged(bins.features, bins.stretch, slice(None))[bins.known]
-        inverse = choose_inverse_penalty(x, codes, trial) if self.alpha == "auto" else 1 / float(self.alpha)
-        if inverse is None:
-            inverse = DEFAULT_INVERSE_PENALTY
-            self._note_few(scale, f"{len(np.unique(trial))} trials", 1 / inverse)
-        weights, intercept = fit_logistic(x, codes, self.target_.n_outputs, inverse_penalty=inverse)
-        return _Readout(weights, intercept, [1 / inverse])
+        allowed = INVERSE_PENALTIES if self.alpha == "auto" else (1 / float(self.alpha),)
+        choice = choose_logistic(x, codes, trial, inverse_penalties=allowed)
+        if choice is None and self.alpha != "auto":
+            choice = dataclasses.replace(DEFAULT_CHOICE, inverse_penalty=allowed[0])
+        elif choice is None:
+            choice = DEFAULT_CHOICE
+            self._note_few(scale, f"{len(np.unique(trial))} trials", 1 / choice.inverse_penalty)
+        weights, intercept = fit_logistic(x, codes, self.target_.n_outputs, choice)
+        return _Readout(weights, intercept, [1 / choice.inverse_penalty])
 
     def _outputs(self, session: Session) -> tuple[np.ndarray, np.ndarray]:
         bins = bin_for(session, self.target_, self.bin_s)
