@@ -35,8 +35,6 @@ SETTINGS: dict[str, Any] = {
     "unit_dropout": 0.9,  # of a thousand units
     "validation_fraction": 0.0,
 }
-HEAD: dict[str, Any] = {"steps": 200, "learning_rate": 3e-3}
-HEAD_UNIT_DROPOUT = 0.5
 
 
 def eit(seed: int, args: argparse.Namespace, **changes: Any) -> EITDecoder:
@@ -59,11 +57,9 @@ def score(decoder: EITDecoder, learn: Session, test: Session) -> float:
     return balanced_accuracy(texts(test, LABEL), names[(total / np.maximum(shares, 1e-9)).argmax(axis=1)])
 
 
-def adapted(decoder: EITDecoder, learn: Session, test: Session, args: argparse.Namespace) -> float:
+def adapted(decoder: EITDecoder, learn: Session, test: Session) -> float:
     """Return how well a head on the decoder's T does in a session."""
-    decoder.unit_dropout = HEAD_UNIT_DROPOUT
-    decoder.adapt(learn, mode="head", **HEAD | ({"steps": 3} if args.quick else {}))
-    return score(decoder, learn, test)
+    return score(decoder.adapt(learn, mode="head"), learn, test)
 
 
 def main() -> None:
@@ -98,11 +94,11 @@ def main() -> None:
                 def transfer(learn: Session = learn, test: Session = test, others: Any = others) -> float:
                     if not fitted:  # noqa: B023
                         fitted.append(eit(seed, args).fit(others))  # noqa: B023
-                    return adapted(fitted[0], learn, test, args)  # noqa: B023
+                    return adapted(fitted[0], learn, test)  # noqa: B023
 
                 def random(learn: Session = learn, test: Session = test, others: Any = others) -> float:
                     untrained = eit(seed, args, steps=1, learning_rate=1e-12)  # noqa: B023
-                    return adapted(untrained.fit(others[:1]), learn, test, args)
+                    return adapted(untrained.fit(others[:1]), learn, test)
 
                 def regression(learn: Session = learn, test: Session = test) -> float:
                     return balanced_accuracy(texts(test, LABEL), logistic(learn, test, LABEL))
@@ -123,7 +119,7 @@ def main() -> None:
         each = {name: dict(zip(met, values.round(4).tolist(), strict=True)) for name, values in mean.items()}
         about = conditions(
             "torch", "scikit-learn", peer=peer, seeds=args.seeds, intervals=told, difference=difference,
-            each=each, head=HEAD, **SETTINGS,
+            each=each, **SETTINGS,
         )  # fmt: skip
         print(f"against {peer}: {told} difference {difference}")
         ours, theirs = float(mean["transfer"].mean()), float(mean[peer].mean())
