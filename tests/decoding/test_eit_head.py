@@ -31,7 +31,9 @@ def numbers(fitted, session):
 def test_a_head_is_the_logistic_regression_of_all_numbers_of_t(tuned_session, monkeypatch, n_trials):
     converged = LogisticRegression(class_weight="balanced", max_iter=5000, tol=1e-8)
     monkeypatch.setattr(logistic, "_model", lambda: clone(converged))
-    monkeypatch.setattr(eit_head, "choose_logistic", lambda *_: LogisticChoice(0.1, shares=False))
+    monkeypatch.setattr(
+        eit_head, "choose_logistic", lambda *_: LogisticChoice(0.1, sharpness=1.0, shares=False)
+    )
     session = tuned_session(id="b", n_units=12, n_trials=n_trials)
     fitted = decoder().fit(tuned_session(id="a", n_units=5)).adapt(session)
     tokens, trial = numbers(fitted, session)

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -34,7 +36,7 @@ def test_in_a_balanced_design_they_are_not_and_few_trials_are_told_apart_better(
         assert choice is not None
         chosen.append(choice.shares)
         for shares in right:
-            fit = LogisticChoice(choice.inverse_penalty, shares=shares)
+            fit = dataclasses.replace(choice, shares=shares)
             weights, intercept = fit_logistic(x[few], codes[few], 4, fit)
             right[shares].append(np.mean((x[~few] @ weights + intercept).argmax(axis=1) == codes[~few]))
     assert np.mean(chosen) < 0.5
@@ -43,7 +45,7 @@ def test_in_a_balanced_design_they_are_not_and_few_trials_are_told_apart_better(
 
 def test_a_class_that_is_not_there_is_never_said():
     x, codes, _ = bins(np.array([0, 2] * 10), told=2.0)
-    weights, intercept = fit_logistic(x, codes, 3, LogisticChoice(1.0, shares=True))
+    weights, intercept = fit_logistic(x, codes, 3, LogisticChoice(1.0, sharpness=2.0, shares=True))
     assert not ((x @ weights + intercept).argmax(axis=1) == 1).any()
 
 

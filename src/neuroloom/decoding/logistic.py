@@ -1,9 +1,14 @@
 """Regularised multinomial logistic regression; what it supposes is chosen over whole trials.
 
-Classes weigh alike in the fit. Whether one is also more likely because it was frequent is chosen with the
-penalty: in a few trials of a balanced design, shares are chance, and they are all that a bin that says little
-goes by (of two reaching monkeys' eight directions, from a twentieth of the trials, .45 of the bins are right
-without shares and .31 with them, in 16 draws).
+Three things are chosen by the likelihood of trials that were held out:
+
+- The **penalty** for directions, and the **sharpness** for confidence: log-odds are multiplied by it. A
+  penalty that is strong enough for the directions makes all odds too even, and likelihood alone pays for
+  even odds with too weak a penalty. Of two reaching monkeys' eight directions, from a quarter of the trials,
+  .75 of the bins are right where both are chosen, and .71 where the penalty is alone (means of 12 draws).
+- Whether a class is more likely because it was frequent, its **shares**; in the fit, classes weigh alike. In
+  a few trials of a balanced design shares are chance, and all that a bin that says little goes by (from a
+  tenth of the trials .58 against .53, in 8 draws).
 """
 
 import warnings
@@ -13,8 +18,9 @@ from typing import Any
 import numpy as np
 
 # Values of scikit-learn's C, the inverse penalty, weakest fit first so that each warms the next.
-INVERSE_PENALTIES = tuple(np.logspace(-4, 0.5, 10))
-N_FOLDS = 5
+INVERSE_PENALTIES = tuple(np.logspace(-5, 0.5, 12))
+N_FOLDS, FEWEST_TRIALS = 5, 10
+_LOG_SHARPNESS = (-1.0, 4.0)  # of base 10, from least to most
 # Log-odds of a class that was absent in training.
 ABSENT = -20.0
 
@@ -27,16 +33,19 @@ class LogisticChoice:
     ----------
     inverse_penalty
         Scikit-learn's C.
+    sharpness
+        What log-odds are multiplied by.
     shares
         Whether a class is as likely as it was frequent; else all are alike.
     """
 
     inverse_penalty: float
+    sharpness: float
     shares: bool
 
 
 # Where there is too little to choose on.
-DEFAULT_CHOICE = LogisticChoice(0.01, shares=False)
+DEFAULT_CHOICE = LogisticChoice(0.01, sharpness=1.0, shares=False)
 
 
 def choose_logistic(
@@ -62,28 +71,35 @@ def choose_logistic(
     Returns
     -------
     LogisticChoice or None
-        None where there are fewer trials than folds, or a fold would leave one class to train on.
+        None where there are fewer than ten trials, or a fold would leave one class to train on.
     """
     trials = np.unique(stretch)
-    if len(trials) < N_FOLDS:
+    if len(trials) < FEWEST_TRIALS:
         return None
     n_classes = int(codes.max()) + 1
-    losses = np.zeros((2, len(inverse_penalties)))  # without and with shares
+    asked = []  # of each fold: log-odds of its bins for every penalty, their classes, shares in the others
     for fold in np.array_split(trials, N_FOLDS):
         held_out = np.isin(stretch, fold)
-        learned, asked = codes[~held_out], codes[held_out]
+        learned = codes[~held_out]
         if len(np.unique(learned)) < 2:
             return None
-        known = np.isin(asked, learned)  # of a class that is not in these folds, no choice says anything
-        model, log_shares = _model(), _log_shares(learned, n_classes)
-        for number, inverse_penalty in enumerate(inverse_penalties):
+        # Of a class that is not in the other folds, no choice says anything.
+        held_out &= np.isin(codes, learned)
+        model, log_odds = _model(), []
+        learns = ~np.isin(stretch, fold)
+        for inverse_penalty in inverse_penalties:
             model.set_params(C=inverse_penalty)
-            weights, intercept = _fitted(model, x[~held_out], learned, n_classes)
-            for shares in (0, 1):
-                logits = x[held_out] @ weights + intercept + shares * log_shares
-                losses[shares, number] += _surprise(logits[known], asked[known])
-    shares, number = np.unravel_index(losses.argmin(), losses.shape)
-    return LogisticChoice(float(inverse_penalties[number]), shares=bool(shares))
+            weights, intercept = _fitted(model, x[learns], learned, n_classes)
+            log_odds.append(x[held_out] @ weights + intercept)
+        asked.append((log_odds, codes[held_out], _log_shares(learned, n_classes)))
+    best, choice = np.inf, None
+    for number, inverse_penalty in enumerate(inverse_penalties):
+        for shares in (False, True):
+            parts = [(odds[number], true, shares * log_shares) for odds, true, log_shares in asked]
+            sharpness, surprise = _sharpest(parts)
+            if surprise < best:
+                best, choice = surprise, LogisticChoice(float(inverse_penalty), sharpness, shares)
+    return choice
 
 
 def fit_logistic(
@@ -93,7 +109,8 @@ def fit_logistic(
     model = _model()
     model.set_params(C=choice.inverse_penalty)
     weights, intercept = _fitted(model, x, codes, n_classes)
-    return weights, intercept + choice.shares * _log_shares(codes, n_classes)
+    intercept = np.where(intercept == ABSENT, ABSENT, choice.sharpness * intercept)
+    return choice.sharpness * weights, intercept + choice.shares * _log_shares(codes, n_classes)
 
 
 def _model() -> Any:
@@ -123,6 +140,20 @@ def _log_shares(codes: np.ndarray, n_classes: int) -> np.ndarray:
     """Return the logarithm of how frequent each class is; of one that is not there, 0."""
     count = np.bincount(codes, minlength=n_classes)
     return np.where(count, np.log(np.maximum(count, 1) / len(codes)), 0.0)
+
+
+def _sharpest(parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> tuple[float, float]:
+    """Return the sharpness that makes true classes least surprising, and how surprising they are then.
+
+    `parts` are log-odds (bins, classes), classes (bins,) and what is added to sharpened log-odds (classes,).
+    """
+    from scipy.optimize import minimize_scalar
+
+    def surprise(log_sharpness: float) -> float:
+        return sum(_surprise(10**log_sharpness * odds + more, true) for odds, true, more in parts)
+
+    found = minimize_scalar(surprise, bounds=_LOG_SHARPNESS, method="bounded", options={"xatol": 0.02})
+    return float(10**found.x), float(found.fun)
 
 
 def _surprise(logits: np.ndarray, codes: np.ndarray) -> float:

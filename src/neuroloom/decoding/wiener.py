@@ -39,10 +39,10 @@ class WienerDecoder(Decoder):
 
     For a behaviour: ridge regression, with the penalty of each dimension chosen on the last fifth of the
     training bins, then solved on all of them. For a trial label: multinomial logistic regression, one
-    prediction per bin, with the penalty chosen in cross-validation over whole trials, and whether a class is
-    as likely as it was frequent (`neuroloom.decoding.logistic`). Counts are scaled by unit. Lags that would
-    reach out of a trial or support interval read the mean of those that do not, so every bin has a
-    prediction. Each session has weights of its own.
+    prediction per bin; its penalty, how sharp odds are, and whether classes are as likely as they were
+    frequent are chosen in cross-validation over whole trials (`neuroloom.decoding.logistic`). Counts are
+    scaled by unit. Lags that would reach out of a trial or support interval read the mean of those that do
+    not, so every bin has a prediction. Each session has weights of its own.
 
     Parameters
     ----------
