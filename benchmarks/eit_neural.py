@@ -4,8 +4,9 @@ reaching
     The direction (of 8) of a reach in every 100 ms bin, from windows of two bins; the first 80 % of the
     trials train, the last 20 % test. Every window of two bins that fits in a test trial counts, both its
     bins. Beside logistic regression on the same two bins, a GRU and an NDT-like transformer, also on
-    windows of two. Each method twice: as trained, and after `Decoder.recalibrate` on the test trials, which
-    looks at how much units fire there and at no label. --everything trains networks on the slow bins of
+    windows of two; eit-trained is EIT with the readout that learned with it, as released, where EIT's is
+    solved afterwards. Each method twice: as trained, and after `Decoder.recalibrate` on the test trials,
+    which looks at how much units fire there and at no label. --everything trains networks on the slow bins of
     the training trials too, and on bins shifted by half a bin (one animal has files with them).
 transfer
     The network learns one animal; then all of T rests, and only a linear head on it learns the other animal's
@@ -129,11 +130,13 @@ def within(kind: str, seed: int, animal: Animal, args: argparse.Namespace) -> li
     """Return `both` for one method that learns the training trials."""
     if kind == "logistic":
         return [logistic(animal, animal.learn, anew=anew) for anew in (False, True)]
-    if kind == "eit" and not args.everything:
-        return both(fitted(animal, seed, args), animal)
-    decoder = eit(seed, args) if kind == "eit" else peer(kind, seed, args)
     part = animal.everything if args.everything else animal.session
-    return both(decoder.fit(part(animal.learn)), animal, everything=args.everything)
+    if not kind.startswith("eit"):
+        return both(peer(kind, seed, args).fit(part(animal.learn)), animal, everything=args.everything)
+    decoder = eit(seed, args).fit(part(animal.learn)) if args.everything else fitted(animal, seed, args)
+    if kind == "eit-trained":
+        decoder.heads_.clear()
+    return both(decoder, animal, everything=args.everything)
 
 
 def reaching(args: argparse.Namespace, kept: Kept) -> list[Row]:
@@ -278,7 +281,7 @@ def main() -> None:
     )
     parser.add_argument("tables", nargs="*", default=["reaching", "transfer", "curve"])
     parser.add_argument("--animals", nargs="+", default=list(FILES), choices=list(FILES))
-    parser.add_argument("--kinds", nargs="+", default=["eit", "ndt", "gru", "logistic"])
+    parser.add_argument("--kinds", nargs="+", default=["eit", "eit-trained", "ndt", "gru", "logistic"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--curve-seeds", type=int, default=3, help="how many of the seeds make the curve")
     parser.add_argument("--modes", nargs="+", default=["head", "bottleneck"], help="of adapting, in transfer")

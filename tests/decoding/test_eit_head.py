@@ -19,11 +19,11 @@ def decoder(target="direction", **options):
     return EITDecoder(target, **(settings | options))
 
 
-def numbers(fitted, session):
-    """Return T's numbers of every bin, one window after the other as a head reads them, and the trials."""
+def numbers(fitted, session, *, alone=True):
+    """Return the numbers of every bin, one window after the other as a head reads them, and the trials."""
     data = fitted._read(session)[1]
     data.known[:] = True
-    tokens, bins = eit_head._tokens(fitted.model_, data, 0, fitted._n_bins)
+    tokens, bins = eit_head._tokens(fitted.model_, data, 0, fitted._n_bins, alone=alone)
     return tokens, data.sessions[0].stretch[bins]
 
 
@@ -49,6 +49,34 @@ def test_a_head_is_the_logistic_regression_of_all_numbers_of_t(tuned_session, mo
     else:
         odds, expected = odds - odds.mean(axis=1, keepdims=True), expected - expected.mean(1, keepdims=True)
     np.testing.assert_allclose(odds, expected, atol=0.02)
+
+
+def test_after_training_each_session_gets_a_head_on_s_unless_told_otherwise(tuned_session):
+    sessions = [tuned_session(id="a", n_units=5), tuned_session(id="b", n_units=9, seed=1)]
+    solved, trained = (decoder(readout=each).fit(sessions) for each in ("solved", "trained"))
+    assert list(solved.heads_) == ["a", "b"]
+    assert not trained.heads_
+    for name, weight in solved.model_.state_dict().items():
+        np.testing.assert_array_equal(weight, trained.model_.state_dict()[name])
+    # Two steps teach S next to nothing; what is solved on it can do without.
+    for session in sessions:
+        assert solved.score(session) > 0.8
+        assert trained.score(session) < 0.7
+    tokens, _ = numbers(solved, sessions[1], alone=False)
+    assert tokens.shape[1] == 9 * 16
+    assert "c" not in trained.adapt(tuned_session(id="c"), mode="full", steps=1).heads_
+    assert "c" in solved.adapt(tuned_session(id="c"), mode="full", steps=1).heads_
+
+
+def test_only_the_largest_directions_are_read(tuned_session, monkeypatch):
+    session = tuned_session(id="b", n_units=12, n_trials=120)
+    fitted = decoder().fit(tuned_session(id="a")).adapt(session)
+    all_of_them = fitted.predict_probabilities(session).values
+    monkeypatch.setattr(eit_head, "MOST_DIRECTIONS", 100)
+    most = fitted.adapt(session).predict_probabilities(session).values
+    assert np.abs(most - all_of_them).mean() < 0.02
+    monkeypatch.setattr(eit_head, "MOST_DIRECTIONS", 1)
+    assert np.abs(fitted.adapt(session).predict_probabilities(session).values - all_of_them).mean() > 0.05
 
 
 def test_a_behaviour_of_new_units_is_decoded_and_the_rest_stays(linear_session):

@@ -9,6 +9,7 @@ from torch import nn
 
 from neuroloom.decoding.eit import EIT, Concatenated, Pooled
 from neuroloom.decoding.rows import only_learning, weights_from
+from neuroloom.errors import DataError
 
 Mode = Literal["head", "bottleneck", "interaction", "full"]
 STAGES: dict[Mode, tuple[str, ...]] = {
@@ -19,7 +20,7 @@ STAGES: dict[Mode, tuple[str, ...]] = {
 }
 # What answers for a session that was met so.
 ANSWERED_BY: dict[Mode, str] = {
-    "head": "head",
+    "head": "individual",
     "bottleneck": "individual",
     "interaction": "interaction",
     "full": "interaction",
@@ -37,6 +38,24 @@ _LEARNING["rows"] += _LEARNING["bottleneck"] + (
     "interaction_readout.gain_table",
 )
 _LEARNING["interaction"] += _LEARNING["bottleneck"]
+
+
+def check_mode(mode: str, model: EIT) -> None:
+    """Refuse a mode that there is not, or that the network cannot do.
+
+    Raises
+    ------
+    DataError
+        If there is no such mode, or ``"bottleneck"`` of a network that does not tell units apart.
+    """
+    if mode not in STAGES:
+        modes = ", ".join(map(repr, STAGES))
+        raise DataError(f"mode {mode!r}", expected=f"one of {modes}", remedy="pass one of them")
+    if mode == "bottleneck" and not hasattr(model.individual_readout, "weight_table"):
+        raise DataError(
+            "mode 'bottleneck' with exchangeable units", expected="units that have rows",
+            remedy="pass mode='head', or fit with identity=True",
+        )  # fmt: skip
 
 
 def extend(model: EIT, *, n_rows: int, n_sessions: int, seed: int) -> None:

@@ -1,5 +1,6 @@
 """Sessions as EIT's batches: windows of bins, every unit a time series, whatever session it is of."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,9 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neuroloom.decoding.binning import SessionBins, inner_validation
+from neuroloom.decoding.binning import SessionBins, UnitScale, inner_validation, join_parts
 from neuroloom.decoding.eit_inputs import EITInputs
+from neuroloom.decoding.poyo_sessions import OutputScale
 from neuroloom.decoding.sequences import Sequences, cut_sequences
+from neuroloom.decoding.targets import Target
+from neuroloom.sessions.session import Session
 from neuroloom.training.loop import Batch, Objective
 
 # The share of T's loss beside that of S, as released.
@@ -37,6 +41,17 @@ class Prepared:
     def to(self, device: str) -> "Prepared":
         """Return the batch on another device."""
         return Prepared(self.inputs.to(device), self.truth.to(device), self.weight.to(device))
+
+
+def scaled_bins(
+    sessions: Sequence[Session], target: Target, *, unit_ids: list[str], bin_s: float
+) -> tuple[UnitScale, OutputScale | None, SessionBins]:
+    """Return the bins of the parts of one session, scaled, and the scales: of units, and of a behaviour."""
+    scale, joined = join_parts(list(sessions), target, unit_ids=unit_ids, bin_s=bin_s)
+    if target.task == "classification":
+        return scale, None, joined
+    output = OutputScale.of([joined.truth[joined.known]])
+    return scale, output, dataclasses.replace(joined, truth=(joined.truth - output.mean) / output.spread)
 
 
 class EITData:

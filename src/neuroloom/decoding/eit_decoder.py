@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -10,20 +9,19 @@ import numpy as np
 from torch import Tensor
 
 from neuroloom.decoding import eit_files
-from neuroloom.decoding.binning import SessionBins, UnitScale, bin_for, join_parts
+from neuroloom.decoding.binning import SessionBins, UnitScale, bin_for
 from neuroloom.decoding.eit import EIT, EITConfig
-from neuroloom.decoding.eit_adapt import ANSWERED_BY, STAGES, Mode, add_outputs, extend, learning
-from neuroloom.decoding.eit_data import EITData
-from neuroloom.decoding.eit_head import Head, solve_heads
+from neuroloom.decoding.eit_adapt import ANSWERED_BY, STAGES, Mode, add_outputs, check_mode, extend, learning
+from neuroloom.decoding.eit_data import EITData, scaled_bins
+from neuroloom.decoding.eit_head import Head, solve_heads, tokens_of
 from neuroloom.decoding.eit_inputs import EITInputs
 from neuroloom.decoding.eit_predict import mean_attention, predict_windows
 from neuroloom.decoding.eit_pretraining import fill
 from neuroloom.decoding.poyo_sessions import OutputScale
 from neuroloom.decoding.rows import load_weights, parameter_groups, weights_from
 from neuroloom.decoding.shared_network import NetworkDecoder
-from neuroloom.decoding.targets import Task, find_target
+from neuroloom.decoding.targets import Task, find_target, require_task
 from neuroloom.decoding.units import listed, parts_by_id
-from neuroloom.errors import DataError
 from neuroloom.sessions.session import Session
 from neuroloom.training.loop import TrainResult, train
 
@@ -43,6 +41,9 @@ class EITDecoder(NetworkDecoder):
         what it is.
     config
         An `EITConfig`, or a dictionary of its fields; None takes the defaults.
+    readout
+        ``"solved"``: when T and S have learned, a penalised linear head on all numbers of S is solved for
+        each session, and answers for it. ``"trained"``: the one that learned with them, as released.
     bin_s, window_s
         Bin width, and length of the windows that the network reads, inside a trial or support interval.
     steps, batch_size, learning_rate, weight_decay
@@ -60,8 +61,9 @@ class EITDecoder(NetworkDecoder):
     model_, sessions_, rows_
         The `EIT` network, session ids in the order of its rows, and unit id -> row.
     answers_
-        Session id -> ``"interaction"`` or ``"individual"``, the module whose outputs are taken, or
-        ``"head"``: its `Head` in `heads_`.
+        Session id -> ``"interaction"`` or ``"individual"``: the module that answers for it.
+    heads_
+        Session id -> the `Head` that reads this module; others are read as they were trained.
     training_
         How the last training went: a `TrainResult` (not saved).
     """
@@ -74,6 +76,7 @@ class EITDecoder(NetworkDecoder):
         *,
         task: Task | None = None,
         config: EITConfig | Mapping[str, Any] | None = None,
+        readout: Literal["solved", "trained"] = "solved",
         bin_s: float = 0.1,
         window_s: float = 0.6,
         steps: int = 1000,
@@ -89,7 +92,7 @@ class EITDecoder(NetworkDecoder):
         quiet: bool = False,
     ):
         self.target, self.task, self.config = target, task, config
-        self.bin_s, self.window_s = bin_s, window_s
+        self.readout, self.bin_s, self.window_s = readout, bin_s, window_s
         self.steps, self.batch_size = steps, batch_size
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.unit_dropout = unit_dropout
@@ -151,11 +154,10 @@ class EITDecoder(NetworkDecoder):
         session
             Sessions with the target; they may have labels that were not in training.
         mode
-            ``"head"``: T rests, and a penalised linear readout of all that it says of the new units is
-            solved (`neuroloom.decoding.eit_head`); what was known stays as it was. ``"bottleneck"``: the
-            same of one number per unit, trained, as published. ``"interaction"``: T rests, and S and all
-            rows of the new units are learned. ``"full"``: the new rows, then everything, with a tenth of
-            the rate.
+            ``"head"``: T rests, and a penalised linear head on all its numbers of the new units is solved;
+            what was known stays as it was. ``"bottleneck"``: the same of one number per unit, trained, as
+            published. ``"interaction"``: T rests, and S and all rows of the new units are learned.
+            ``"full"``: the new rows, then everything, with a tenth of the rate.
         steps, learning_rate
             Optimizer steps of each stage, and their rate, which is that of training where it is None; not
             used by ``"head"``.
@@ -167,14 +169,7 @@ class EITDecoder(NetworkDecoder):
             class only for ``"head"``; else as `Decoder.adapt`.
         """
         self._require_fitted()
-        if mode not in STAGES:
-            modes = ", ".join(map(repr, STAGES))
-            raise DataError(f"mode {mode!r}", expected=f"one of {modes}", remedy="pass one of them")
-        if mode == "bottleneck" and not hasattr(self.model_.individual_readout, "weight_table"):
-            raise DataError(
-                "mode 'bottleneck' with exchangeable units", expected="units that have rows",
-                remedy="pass mode='head', or fit with identity=True",
-            )  # fmt: skip
+        check_mode(mode, self.model_)
         self._adaptation = (mode, steps, learning_rate or self.learning_rate)
         self._meet_labels([session] if isinstance(session, Session) else session)
         return super().adapt(session)
@@ -197,6 +192,7 @@ class EITDecoder(NetworkDecoder):
     def _network_config(self) -> EITConfig:
         return eit_files.session_config(
             self.config or EITConfig(),
+            readout=self.readout,
             bin_s=self.bin_s,
             window_s=self.window_s,
             validation_fraction=self.validation_fraction,
@@ -205,11 +201,7 @@ class EITDecoder(NetworkDecoder):
 
     def _learn(self, parts: dict[str, list[Session]], folder: Path | None) -> None:
         config = self._network_config()
-        if self.task not in (None, self.target_.task):
-            raise DataError(
-                f"{self.target!r} is for {self.target_.task}", expected=f"a target for {self.task}",
-                remedy="pass another target, or leave task out",
-            )  # fmt: skip
+        require_task(self.target_, self.task)
         self.sessions_: list[str] = []
         self.rows_: dict[str, int] = {}
         self.answers_: dict[str, str] = {}
@@ -223,6 +215,7 @@ class EITDecoder(NetworkDecoder):
             self.pretrained_.give(self.model_, self.rows_)
         self.answers_ |= dict.fromkeys(parts, "interaction")
         self._train(data, steps=self.steps, rate=self.learning_rate, folder=folder)
+        self._solve(parts, data, solved=self.readout == "solved")
 
     def _adapt(self, parts: dict[str, list[Session]]) -> None:
         mode, steps, rate = self._adaptation
@@ -233,13 +226,21 @@ class EITDecoder(NetworkDecoder):
         rows = [self.rows_[unit] for session_id in parts for unit in self.units_[session_id]]
         sessions = [self.sessions_.index(session_id) for session_id in parts]
         self.answers_ |= dict.fromkeys(parts, ANSWERED_BY[mode])
-        if mode == "head":
-            heads = solve_heads(self.model_, data, n_bins=self._n_bins, n_outputs=self.target_.n_outputs)
-            self.heads_ |= dict(zip(parts, heads, strict=True))
         for stage in STAGES[mode]:
             with learning(self.model_, stage, rows=rows, sessions=sessions):
                 stage_rate = rate / 10 if stage == "all" else rate
                 self._train(data, steps=steps, rate=stage_rate, folder=None, alone=mode == "bottleneck")
+        solved = mode == "head" or (self.readout == "solved" and mode != "bottleneck")
+        self._solve(parts, data, solved=solved)
+
+    def _solve(self, parts: dict[str, list[Session]], data: EITData, *, solved: bool) -> None:
+        """Give sessions heads of their own, or take them."""
+        self.heads_ = {id: head for id, head in self.heads_.items() if id not in parts}
+        if solved:
+            alone = self.answers_[next(iter(parts))] == "individual"
+            options = {"n_bins": self._n_bins, "n_outputs": self.target_.n_outputs, "alone": alone}
+            heads = zip(parts, solve_heads(self.model_, data, **options), strict=True)
+            self.heads_ |= {session_id: head for session_id, head in heads if head is not None}
 
     def _train(
         self, data: EITData, *, steps: int, rate: float, folder: Path | None, alone: bool = False
@@ -265,15 +266,13 @@ class EITDecoder(NetworkDecoder):
         self._number(parts)
         bins, rows, session_rows = [], [], []
         for session_id, sessions in parts.items():
-            scale, joined = join_parts(
+            scale, output, joined = scaled_bins(
                 sessions, self.target_, unit_ids=self.units_[session_id], bin_s=self.bin_s
             )
             self._note_masked(sessions[0], joined.known)
             self.unit_scales_[session_id] = scale
-            if self.target_.task == "regression":
-                output = OutputScale.of([joined.truth[joined.known]])
+            if output is not None:
                 self.output_scales_[session_id] = output
-                joined = dataclasses.replace(joined, truth=(joined.truth - output.mean) / output.spread)
             bins.append(joined)
             rows.append(np.array([self.rows_[unit] for unit in self.units_[session_id]]))
             session_rows.append(self.sessions_.index(session_id))
@@ -325,10 +324,10 @@ class EITDecoder(NetworkDecoder):
         return centres_s, values * scale.spread + scale.mean
 
     def _answer(self, session_id: str) -> Callable[[EITInputs], Tensor]:
-        answer = self.answers_[session_id]
-        if answer == "head":
-            return partial(self.heads_[session_id], self.model_)
-        return lambda inputs: self.model_(inputs, alone=answer == "individual").interaction
+        alone = self.answers_[session_id] == "individual"
+        if session_id in self.heads_:
+            return lambda inputs: self.heads_[session_id](tokens_of(self.model_, inputs, alone=alone))
+        return lambda inputs: self.model_(inputs, alone=alone).interaction
 
     def _pack(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         arrays = eit_files.pack_scales(self.sessions_, self.unit_scales_, self.output_scales_)

@@ -13,6 +13,7 @@ from neuroloom.decoding.eit_head import Head
 from neuroloom.decoding.poyo_sessions import OutputScale
 from neuroloom.errors import DataError
 
+READOUTS = ("solved", "trained")
 _NETWORK = "network/"
 
 
@@ -38,6 +39,7 @@ def eit_config(fields: EITConfig | Mapping[str, Any]) -> EITConfig:
 def session_config(
     fields: EITConfig | Mapping[str, Any],
     *,
+    readout: str,
     bin_s: float,
     window_s: float,
     validation_fraction: float,
@@ -56,6 +58,10 @@ def session_config(
             f"answer {config.answer!r} for sessions", expected="'pooled' or 'concatenated'",
             remedy="use EITClassifier for labels of individuals or pairs",
         )  # fmt: skip
+    if readout not in READOUTS:
+        raise DataError(
+            f"readout {readout!r}", expected=f"one of {', '.join(map(repr, READOUTS))}", remedy="change it"
+        )
     if not 0 < bin_s <= window_s:
         raise DataError(
             f"bin_s={bin_s} and window_s={window_s}",

@@ -1,4 +1,8 @@
-"""A linear head on T for units that were never met: solved at once, its penalty chosen where it learns."""
+"""Linear heads on all numbers of T or S, solved once these have learned; their penalty is chosen anew.
+
+A readout that is trained with its network learns to trust what the network says of trials that it knows.
+Solved afterwards, with a penalty for which trials were held out, it is better on those that it does not know.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +14,7 @@ from torch import Tensor
 from neuroloom.decoding.binning import inner_validation
 from neuroloom.decoding.eit import EIT
 from neuroloom.decoding.eit_data import EITData
-from neuroloom.decoding.eit_inputs import EITInputs, to_places
+from neuroloom.decoding.eit_inputs import EITInputs, population, to_places
 from neuroloom.decoding.eit_predict import windows_in_batches
 from neuroloom.decoding.logistic import ABSENT, DEFAULT_CHOICE, choose_logistic, fit_logistic
 from neuroloom.decoding.ridge import (
@@ -23,13 +27,15 @@ from neuroloom.decoding.ridge import (
 )
 from neuroloom.errors import DataError
 
-# Of T's numbers that a head is learned from; longer recordings are thinned evenly.
-MOST_NUMBERS = 2**28
+# Numbers that a head is learned from; longer recordings are thinned evenly.
+MOST_NUMBERS = 2**26
+# Directions in which they vary most, which a head may use.
+MOST_DIRECTIONS = 1024
 
 
 @dataclass(frozen=True)
 class Head:
-    """Outputs of each bin from all numbers that T has for each unit.
+    """Outputs of each bin from all numbers that a module has for each unit.
 
     Attributes
     ----------
@@ -42,9 +48,8 @@ class Head:
     weights: np.ndarray
     intercept: np.ndarray
 
-    def __call__(self, model: EIT, inputs: EITInputs) -> Tensor:
-        """Return the outputs of windows of the session that it was learned in, (B, T, outputs)."""
-        tokens = to_places(model.represent(inputs), inputs)  # (B, T, N, D)
+    def __call__(self, tokens: Tensor) -> Tensor:
+        """tokens (B, T, N, D) of windows of its session -> (B, T, outputs)."""
         weights = torch.from_numpy(self.weights.reshape(-1, len(self.intercept)))
         return tokens.flatten(2) @ weights + torch.from_numpy(self.intercept)
 
@@ -56,10 +61,11 @@ class Head:
         return Head(weights, intercept)
 
 
-def solve_heads(model: EIT, data: EITData, *, n_bins: int, n_outputs: int) -> list[Head]:
+def solve_heads(model: EIT, data: EITData, *, n_bins: int, n_outputs: int, alone: bool) -> list[Head | None]:
     """Return a head for each session: multinomial logistic regression of labels, ridge of a behaviour.
 
-    T's numbers are centred, and scaled together, not each for itself: what T makes large is penalised less.
+    Numbers are centred, and scaled together, not each for itself: what the network makes large is penalised
+    less.
 
     Parameters
     ----------
@@ -71,38 +77,66 @@ def solve_heads(model: EIT, data: EITData, *, n_bins: int, n_outputs: int) -> li
         Bins of a window.
     n_outputs
         Classes, or dimensions.
+    alone
+        Whether heads read T, or S.
+
+    Returns
+    -------
+    list of Head or None
+        None for a session that has one class only, which the network's own readout of S says as well.
 
     Raises
     ------
     DataError
-        If a session has one class only.
+        If a session has one class only and heads read T, which had no training there.
     """
-    return [_solved(model, data, number, n_bins, n_outputs) for number in range(len(data.sessions))]
+    numbers = range(len(data.sessions))
+    return [_solved(model, data, number, n_bins, n_outputs, alone=alone) for number in numbers]
 
 
-def _solved(model: EIT, data: EITData, number: int, n_bins: int, n_outputs: int) -> Head:
-    tokens, bins = _tokens(model, data, number, n_bins)
+def tokens_of(model: EIT, inputs: EITInputs, *, alone: bool) -> Tensor:
+    """Return all numbers of T, or of S, by trial and place: (B, T, N, D)."""
+    tokens = model.represent(inputs)
+    return to_places(tokens, inputs) if alone else model.interact(tokens, inputs, population(inputs))
+
+
+def _solved(
+    model: EIT, data: EITData, number: int, n_bins: int, n_outputs: int, *, alone: bool
+) -> Head | None:
+    tokens, bins = _tokens(model, data, number, n_bins, alone=alone)
     stretch, truth = data.sessions[number].stretch, data.truth[data.first_bin[number] + bins]
+    if truth.ndim == 1 and len(np.unique(truth)) < 2:
+        if alone:
+            raise DataError(
+                "a session has one class only",
+                expected="at least two classes in every session that a head is solved for",
+                remedy="pass a longer part of it, or mode='interaction'",
+            )
+        return None
     mean = tokens.mean(axis=0, dtype=np.float64)
     tokens -= mean.astype(np.float32)
     # All numbers of a unit together have a variance of 1 on average, as the penalties suppose of a feature.
     spread = float(np.sqrt(model.config.dim * np.mean(tokens**2, dtype=np.float64))) or 1.0
     tokens /= spread
-    numbers, back = _fewer(tokens)
+    directions = _directions(tokens)
+    along = tokens @ directions
     if truth.ndim == 1:
-        weights, intercept = _of_labels(numbers, truth, stretch[bins], n_outputs)
+        choice = choose_logistic(along, truth, stretch[bins]) or DEFAULT_CHOICE
+        weights, intercept = fit_logistic(along, truth, n_outputs, choice)
     else:
         learns, decides = inner_validation(stretch, fraction=VALIDATION_FRACTION, gap=n_bins - 1)
-        weights, intercept = _of_behaviour(numbers, truth, learns[bins], decides[bins])
-    weights = (weights if back is None else back @ weights) / spread
+        weights, intercept = _of_behaviour(along, truth, learns[bins], decides[bins])
+    weights = directions @ weights / spread
     intercept = intercept - mean @ weights
     weights = weights.reshape(-1, model.config.dim, n_outputs)
     return Head(weights.astype(np.float32), intercept.astype(np.float32))
 
 
 @torch.no_grad()
-def _tokens(model: EIT, data: EITData, number: int, n_bins: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return T's numbers of a session's known bins in all windows, (rows, units * dim), and the bins."""
+def _tokens(
+    model: EIT, data: EITData, number: int, n_bins: int, *, alone: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers of a session's known bins in all windows, (rows, units * dim), and the bins."""
     windows, batches = windows_in_batches(model, data, n_bins)
     mine = np.flatnonzero(windows.session == number)
     width = int(data.n_units[number]) * model.config.dim
@@ -115,36 +149,23 @@ def _tokens(model: EIT, data: EITData, number: int, n_bins: int) -> tuple[np.nda
         places, used = windows.places(chosen)
         counts = used & data.known[data.first_bin[number] + places]
         inputs = data.inputs(windows.session[chosen], places, used)
-        tokens = to_places(model.represent(inputs), inputs).flatten(2).numpy()
-        rows.append(tokens[counts])
+        rows.append(tokens_of(model, inputs, alone=alone).flatten(2).numpy()[counts])
         bins.append(places[counts])
     return np.concatenate(rows), np.concatenate(bins)
 
 
-def _fewer(tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return at most as many numbers as there are rows, and what turns their weights into those of all.
+def _directions(tokens: np.ndarray) -> np.ndarray:
+    """Return the directions in which rows vary most, (numbers, directions), orthonormal.
 
-    A penalty on squares does not see directions in which no row goes, nor a rotation of the others.
+    A penalty on squares does not see a rotation, and hardly lets a head use directions that vary little.
     """
     n_rows, width = tokens.shape
-    if width <= n_rows:
-        return tokens, None
-    values, vectors = np.linalg.eigh((tokens @ tokens.T).astype(np.float64))
+    product = tokens.T @ tokens if width <= n_rows else tokens @ tokens.T
+    values, vectors = np.linalg.eigh(product.astype(np.float64))
+    values, vectors = values[-MOST_DIRECTIONS:], vectors[:, -MOST_DIRECTIONS:]
     there = values > 1e-6 * max(values[-1], 1e-30)
-    size = np.sqrt(values[there])
-    return vectors[:, there] * size, (tokens.T @ (vectors[:, there] / size).astype(np.float32)).astype(float)
-
-
-def _of_labels(
-    x: np.ndarray, codes: np.ndarray, trial: np.ndarray, n_classes: int
-) -> tuple[np.ndarray, np.ndarray]:
-    if len(np.unique(codes)) < 2:
-        raise DataError(
-            "the session has one class only",
-            expected="at least two classes in every session that a head is learned for",
-            remedy="pass a longer part of it, or mode='interaction'",
-        )
-    return fit_logistic(x, codes, n_classes, choose_logistic(x, codes, trial) or DEFAULT_CHOICE)
+    vectors = vectors[:, there].astype(np.float32)
+    return vectors if width <= n_rows else tokens.T @ (vectors / np.sqrt(values[there]).astype(np.float32))
 
 
 def _of_behaviour(

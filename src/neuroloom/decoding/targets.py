@@ -100,6 +100,21 @@ def require_target(session: Session, target: Target) -> None:
         raise _unknown(session, target.name)
 
 
+def require_task(target: Target, task: str | None) -> None:
+    """Refuse a target that is for another task than was asked for; None takes any.
+
+    Raises
+    ------
+    DataError
+        If it is.
+    """
+    if task not in (None, target.task):
+        raise DataError(
+            f"{target.name!r} is for {target.task}", expected=f"a target for {task}",
+            remedy="pass another target, or leave task out",
+        )  # fmt: skip
+
+
 def behavior_at(
     session: Session, name: str, centres_s: np.ndarray, *, width_s: float
 ) -> tuple[np.ndarray, tuple[Any, ...]]:
