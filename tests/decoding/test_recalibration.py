@@ -9,11 +9,11 @@ BIN_S = 0.1
 
 
 def recording(first: int, n_bins: int, *, drift: float = 0.0, n_units: int = 12) -> nl.Session:
-    """A part of one recording: units follow a behaviour, and half of them fire more by `drift`."""
+    """A part of one recording: units follow a behaviour; those that like it fire more by `drift`."""
     random = np.random.default_rng(first)
     speed = np.sin(np.arange(first, first + n_bins) / 7) + random.normal(0, 0.3, n_bins)
     gain = np.linspace(-2, 2, n_units)
-    rate = 4 + drift * (np.arange(n_units) % 2) + speed[:, None] * gain
+    rate = 4 + drift * (gain > 0) + speed[:, None] * gain
     return nl.Session.from_counts(
         random.poisson(np.maximum(rate, 0.1)),
         bin_size_s=BIN_S,
