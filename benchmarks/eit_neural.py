@@ -55,8 +55,6 @@ NDT: dict[str, Any] = {"width": 64, "depth": 2, "dropout": 0.4, "steps": 1000, "
 GRU: dict[str, Any] = {"width": 64, "hidden": 128, "dropout": 0.4, "steps": 1000, "warmup_s": 0.0}
 HEAD_STEPS = 300
 FRACTIONS = (0.05, 0.1, 0.25, 0.5, 1.0)
-# Training from nothing on a few trials is over sooner.
-FEW, FEW_STEPS = 0.25, 500
 PEERS = ("from nothing", "logistic")
 HOW = ("as trained", "rates anew")  # the two figures of `both`
 
@@ -91,7 +89,7 @@ def eit(seed: int, args: argparse.Namespace, **changes: Any) -> EITDecoder:
     settings = {**EIT, **json.loads(args.settings)}
     settings["config"] = {**EIT["config"], **settings["config"]}
     if args.quick:
-        settings["steps"] = 3
+        changes["steps"] = 3
     window_s = WINDOW * BIN_S
     common = {"bin_s": BIN_S, "window_s": window_s, "seed": seed, "device": "cpu", "quiet": True}
     return EITDecoder(TARGET, **settings | common | changes)
@@ -133,9 +131,10 @@ def within(kind: str, seed: int, animal: Animal, args: argparse.Namespace) -> li
     part = animal.everything if args.everything else animal.session
     if not kind.startswith("eit"):
         return both(peer(kind, seed, args).fit(part(animal.learn)), animal, everything=args.everything)
-    decoder = eit(seed, args).fit(part(animal.learn)) if args.everything else fitted(animal, seed, args)
     if kind == "eit-trained":
-        decoder.heads_.clear()
+        decoder = eit(seed, args, readout="trained").fit(part(animal.learn))
+    else:
+        decoder = eit(seed, args).fit(part(animal.learn)) if args.everything else fitted(animal, seed, args)
     return both(decoder, animal, everything=args.everything)
 
 
@@ -218,8 +217,7 @@ def curve(args: argparse.Namespace, kept: Kept) -> list[Row]:
                     return both(decoder.adapt(new.session(trials), mode="head"), new)  # noqa: B023
 
                 def from_nothing(seed: int = seed, trials: np.ndarray = trials) -> list[float]:
-                    steps = {"steps": FEW_STEPS} if fraction <= FEW and not args.quick else {}  # noqa: B023
-                    return both(eit(seed, args, **steps).fit(new.session(trials)), new)  # noqa: B023
+                    return both(eit(seed, args).fit(new.session(trials)), new)  # noqa: B023
 
                 def regression(trials: np.ndarray = trials) -> list[float]:
                     return [logistic(new, trials, anew=anew) for anew in (False, True)]  # noqa: B023
