@@ -79,19 +79,18 @@ def choose_logistic(
     n_classes = int(codes.max()) + 1
     asked = []  # of each fold: log-odds of its bins for every penalty, their classes, shares in the others
     for fold in np.array_split(trials, N_FOLDS):
-        held_out = np.isin(stretch, fold)
-        learned = codes[~held_out]
+        learns = ~np.isin(stretch, fold)
+        learned = codes[learns]
         if len(np.unique(learned)) < 2:
             return None
         # Of a class that is not in the other folds, no choice says anything.
-        held_out &= np.isin(codes, learned)
+        decides = ~learns & np.isin(codes, learned)
         model, log_odds = _model(), []
-        learns = ~np.isin(stretch, fold)
         for inverse_penalty in inverse_penalties:
             model.set_params(C=inverse_penalty)
             weights, intercept = _fitted(model, x[learns], learned, n_classes)
-            log_odds.append(x[held_out] @ weights + intercept)
-        asked.append((log_odds, codes[held_out], _log_shares(learned, n_classes)))
+            log_odds.append(x[decides] @ weights + intercept)
+        asked.append((log_odds, codes[decides], _log_shares(learned, n_classes)))
     best, choice = np.inf, None
     for number, inverse_penalty in enumerate(inverse_penalties):
         for shares in (False, True):
