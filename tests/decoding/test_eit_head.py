@@ -68,6 +68,20 @@ def test_after_training_each_session_gets_a_head_on_s_unless_told_otherwise(tune
     assert "c" in solved.adapt(tuned_session(id="c"), mode="full", steps=1).heads_
 
 
+@pytest.mark.parametrize(("answer", "solved"), [("pooled", False), ("concatenated", True)])
+def test_where_nothing_is_said_labels_with_pooled_answers_keep_the_trained_readout(
+    tuned_session, linear_session, answer, solved
+):
+    config = {**TINY, "answer": answer}
+    assert bool(decoder(config=config).fit(tuned_session(id="a")).heads_) is solved
+    assert decoder("velocity", config=config, bin_s=0.05).fit(linear_session(columns=True)).heads_
+
+
+def test_another_readout_is_refused(tuned_session):
+    with pytest.raises(DataError, match="'solved', 'trained', None"):
+        decoder(readout="best").fit(tuned_session())
+
+
 def test_only_the_largest_directions_are_read(tuned_session, monkeypatch):
     session = tuned_session(id="b", n_units=12, n_trials=120)
     fitted = decoder().fit(tuned_session(id="a")).adapt(session)

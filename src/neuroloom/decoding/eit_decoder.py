@@ -13,7 +13,7 @@ from neuroloom.decoding.binning import SessionBins, UnitScale, bin_for
 from neuroloom.decoding.eit import EIT, EITConfig
 from neuroloom.decoding.eit_adapt import ANSWERED_BY, STAGES, Mode, add_outputs, check_mode, extend, learning
 from neuroloom.decoding.eit_data import EITData, scaled_bins
-from neuroloom.decoding.eit_head import Head, solve_heads, tokens_of
+from neuroloom.decoding.eit_head import Head, solve_heads, tokens_of, wants_head
 from neuroloom.decoding.eit_inputs import EITInputs
 from neuroloom.decoding.eit_predict import mean_attention, predict_windows
 from neuroloom.decoding.eit_pretraining import fill
@@ -43,7 +43,8 @@ class EITDecoder(NetworkDecoder):
         An `EITConfig`, or a dictionary of its fields; None takes the defaults.
     readout
         ``"solved"``: when T and S have learned, a penalised linear head on all numbers of S is solved for
-        each session, and answers for it. ``"trained"``: the one that learned with them, as released.
+        each session, and answers for it. ``"trained"``: the one that learned with them, as released. None
+        takes the trained one for labels with pooled answers, else the solved one (`wants_head`).
     bin_s, window_s
         Bin width, and length of the windows that the network reads, inside a trial or support interval.
     steps, batch_size, learning_rate, weight_decay
@@ -76,7 +77,7 @@ class EITDecoder(NetworkDecoder):
         *,
         task: Task | None = None,
         config: EITConfig | Mapping[str, Any] | None = None,
-        readout: Literal["solved", "trained"] = "solved",
+        readout: Literal["solved", "trained"] | None = None,
         bin_s: float = 0.1,
         window_s: float = 0.6,
         steps: int = 1000,
@@ -215,7 +216,7 @@ class EITDecoder(NetworkDecoder):
             self.pretrained_.give(self.model_, self.rows_)
         self.answers_ |= dict.fromkeys(parts, "interaction")
         self._train(data, steps=self.steps, rate=self.learning_rate, folder=folder)
-        self._solve(parts, data, solved=self.readout == "solved")
+        self._solve(parts, data)
 
     def _adapt(self, parts: dict[str, list[Session]]) -> None:
         mode, steps, rate = self._adaptation
@@ -230,13 +231,13 @@ class EITDecoder(NetworkDecoder):
             with learning(self.model_, stage, rows=rows, sessions=sessions):
                 stage_rate = rate / 10 if stage == "all" else rate
                 self._train(data, steps=steps, rate=stage_rate, folder=None, alone=mode == "bottleneck")
-        solved = mode == "head" or (self.readout == "solved" and mode != "bottleneck")
-        self._solve(parts, data, solved=solved)
+        self._solve(parts, data, mode=mode)
 
-    def _solve(self, parts: dict[str, list[Session]], data: EITData, *, solved: bool) -> None:
+    def _solve(self, parts: dict[str, list[Session]], data: EITData, *, mode: Mode | None = None) -> None:
         """Give sessions heads of their own, or take them."""
         self.heads_ = {id: head for id, head in self.heads_.items() if id not in parts}
-        if solved:
+        wanted = wants_head(self.readout, task=self.target_.task, answer=self.model_.config.answer)
+        if mode == "head" or (wanted and mode != "bottleneck"):
             alone = self.answers_[next(iter(parts))] == "individual"
             options = {"n_bins": self._n_bins, "n_outputs": self.target_.n_outputs, "alone": alone}
             heads = zip(parts, solve_heads(self.model_, data, **options), strict=True)

@@ -13,7 +13,7 @@ from neuroloom.decoding.eit_head import Head
 from neuroloom.decoding.poyo_sessions import OutputScale
 from neuroloom.errors import DataError
 
-READOUTS = ("solved", "trained")
+READOUTS = ("solved", "trained", None)
 _NETWORK = "network/"
 
 
@@ -39,7 +39,7 @@ def eit_config(fields: EITConfig | Mapping[str, Any]) -> EITConfig:
 def session_config(
     fields: EITConfig | Mapping[str, Any],
     *,
-    readout: str,
+    readout: str | None,
     bin_s: float,
     window_s: float,
     validation_fraction: float,
@@ -59,9 +59,8 @@ def session_config(
             remedy="use EITClassifier for labels of individuals or pairs",
         )  # fmt: skip
     if readout not in READOUTS:
-        raise DataError(
-            f"readout {readout!r}", expected=f"one of {', '.join(map(repr, READOUTS))}", remedy="change it"
-        )
+        choices = ", ".join(map(repr, READOUTS))
+        raise DataError(f"readout {readout!r}", expected=f"one of {choices}", remedy="pass one of these")
     if not 0 < bin_s <= window_s:
         raise DataError(
             f"bin_s={bin_s} and window_s={window_s}",

@@ -1,7 +1,8 @@
 """Linear heads on all numbers of T or S, solved once these have learned; their penalty is chosen anew.
 
 A readout that is trained with its network learns to trust what the network says of trials that it knows.
-Solved afterwards, with a penalty for which trials were held out, it is better on those that it does not know.
+Solved afterwards, with a penalty for which trials were held out, it is often better on those that it does not
+know (`wants_head`).
 """
 
 from collections.abc import Sequence
@@ -59,6 +60,17 @@ class Head:
         intercept = np.full(n_outputs, ABSENT, dtype=np.float32)
         weights[:, :, list(places)], intercept[list(places)] = self.weights, self.intercept
         return Head(weights, intercept)
+
+
+def wants_head(readout: str | None, *, task: str, answer: str) -> bool:
+    """Return whether a head on S is solved after training.
+
+    Where nothing is said, what was better in four parts of the training trials of two reaching monkeys, each
+    held out once: with concatenated answers a head gains .025 to .04 of accuracy; with pooled ones, whose
+    readout gives each unit gains of its own, it loses .02 on one animal and is level on the other. For hand
+    velocity from few steps of training, pooled, it gains .09 of R² and more.
+    """
+    return readout == "solved" or (readout is None and (task == "regression" or answer == "concatenated"))
 
 
 def solve_heads(model: EIT, data: EITData, *, n_bins: int, n_outputs: int, alone: bool) -> list[Head | None]:
