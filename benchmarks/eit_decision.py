@@ -29,6 +29,7 @@ from neuroloom.threads import set_threads
 LABEL, BIN_S, TRIAL_S = "stimulus", 0.1, 0.4
 SETTINGS: dict[str, Any] = {
     "config": {"answer": "concatenated"},
+    "readout": "trained",  # heads are on T, and S is not asked
     "steps": 300,
     "batch_size": 16,
     "learning_rate": 3e-3,
