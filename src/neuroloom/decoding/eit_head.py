@@ -66,8 +66,8 @@ def wants_head(readout: str | None, *, task: str, answer: str) -> bool:
     """Return whether a head on S is solved after training.
 
     Where nothing is said, what was better in four parts of the training trials of two reaching monkeys, each
-    held out once: with concatenated answers a head gains .025 to .04 of accuracy; with pooled ones, whose
-    readout gives each unit gains of its own, it loses .02 on one animal and is level on the other. For hand
+    held out once: with concatenated answers a head gains .01 to .04 of accuracy; with pooled ones, whose
+    readout gives each unit gains of its own, it loses .03 on one animal and is level on the other. For hand
     velocity from few steps of training, pooled, it gains .09 of R² and more.
     """
     return readout == "solved" or (readout is None and (task == "regression" or answer == "concatenated"))
