@@ -9,6 +9,7 @@ from neuroloom.decoding import eit_head, logistic
 from neuroloom.decoding.eit_decoder import EITDecoder
 from neuroloom.decoding.logistic import LogisticChoice
 from neuroloom.errors import DataError
+from neuroloom.sessions.session import Session
 from neuroloom.sessions.splits import split_trials
 
 TINY = {"heads": 2, "dim_head": 8, "individual_depth": 1, "interaction_depth": 1}
@@ -123,6 +124,26 @@ def test_several_sessions_get_heads_of_their_own_at_once(tuned_session):
     for session, head in zip(sessions, together, strict=True):
         alone = decoder().fit(tuned_session(id="a")).adapt(session).heads_[session.id]
         np.testing.assert_allclose(alone.weights, head.weights, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_trials", [6, 60])  # fewer bins than numbers, and more
+@pytest.mark.parametrize("mode", ["head", "full"])
+def test_units_that_never_vary_say_what_classes_are_likely(n_trials, mode):
+    def silent(id, n_units):
+        labels = np.repeat(["left", "right"], [n_trials // 3, n_trials - n_trials // 3])
+        order = np.random.default_rng(0).permutation(labels)
+        return Session.from_counts(
+            np.ones((n_trials * 2, n_units), int), bin_size_s=0.1, id=id, trial_lengths=[2] * n_trials,
+            trial_labels={"direction": order},
+        )  # fmt: skip
+
+    config = {**TINY, "answer": "concatenated"}
+    fitted = (
+        decoder(config=config, window_s=0.1).fit(silent("a", 5)).adapt(silent("b", 7), mode=mode, steps=1)
+    )
+    chances = fitted.predict_probabilities(silent("b", 7)).values
+    assert np.isfinite(chances).all()
+    np.testing.assert_allclose(chances, np.broadcast_to(chances[0], chances.shape), atol=1e-6)
 
 
 def test_a_session_of_one_class_is_refused(tuned_session):

@@ -95,12 +95,13 @@ def solve_heads(model: EIT, data: EITData, *, n_bins: int, n_outputs: int, alone
     Returns
     -------
     list of Head or None
-        None for a session that has one class only, which the network's own readout of S says as well.
+        None for a session that has one class only or nothing known, for which the network's own readout
+        of S does as well.
 
     Raises
     ------
     DataError
-        If a session has one class only and heads read T, which had no training there.
+        If there is such a session and heads read T, which had no training there.
     """
     numbers = range(len(data.sessions))
     return [_solved(model, data, number, n_bins, n_outputs, alone=alone) for number in numbers]
@@ -117,10 +118,10 @@ def _solved(
 ) -> Head | None:
     tokens, bins = _tokens(model, data, number, n_bins, alone=alone)
     stretch, truth = data.sessions[number].stretch, data.truth[data.first_bin[number] + bins]
-    if truth.ndim == 1 and len(np.unique(truth)) < 2:
+    if not len(bins) or (truth.ndim == 1 and len(np.unique(truth)) < 2):
         if alone:
             raise DataError(
-                "a session has one class only",
+                "a session has one class only, or none that is known",
                 expected="at least two classes in every session that a head is solved for",
                 remedy="pass a longer part of it, or mode='interaction'",
             )
@@ -152,7 +153,7 @@ def _tokens(
     windows, batches = windows_in_batches(model, data, n_bins)
     mine = np.flatnonzero(windows.session == number)
     width = int(data.n_units[number]) * model.config.dim
-    mine = mine[:: -(-len(mine) * n_bins * width // MOST_NUMBERS)]
+    mine = mine[:: max(1, -(-len(mine) * n_bins * width // MOST_NUMBERS))]
     rows, bins = [], []
     for chosen in batches:
         chosen = chosen[np.isin(chosen, mine)]
@@ -174,10 +175,13 @@ def _directions(tokens: np.ndarray) -> np.ndarray:
     n_rows, width = tokens.shape
     product = tokens.T @ tokens if width <= n_rows else tokens @ tokens.T
     values, vectors = np.linalg.eigh(product.astype(np.float64))
-    values, vectors = values[-MOST_DIRECTIONS:], vectors[:, -MOST_DIRECTIONS:]
-    there = values > 1e-6 * max(values[-1], 1e-30)
-    vectors = vectors[:, there].astype(np.float32)
-    return vectors if width <= n_rows else tokens.T @ (vectors / np.sqrt(values[there]).astype(np.float32))
+    values, vectors = values[-MOST_DIRECTIONS:], vectors[:, -MOST_DIRECTIONS:].astype(np.float32)
+    there = values > 1e-6 * values[-1]
+    there[-1] = True  # also of numbers that never vary
+    if width <= n_rows:
+        return vectors[:, there]
+    size = np.sqrt(np.maximum(values[there], 1e-30)).astype(np.float32)
+    return tokens.T @ (vectors[:, there] / size)
 
 
 def _of_behaviour(
